@@ -1,0 +1,106 @@
+"""What every run of a notebook shares: the files, the data they run on, a kernel, and an eye on its memory."""
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+import psutil
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOK_PATTERN = "[0-9][0-9]_*.ipynb"
+
+
+def lesson_paths(root=ROOT):
+    """Return the lessons' files, in order."""
+    return sorted((Path(root) / "notebooks").glob(NOTEBOOK_PATTERN))
+
+
+def solution_paths(root=ROOT):
+    """Return the solutions' files, in order."""
+    return sorted((Path(root) / "notebooks" / "solutions").glob(NOTEBOOK_PATTERN))
+
+
+def settle_course_data(default):
+    """Set COURSE_DATA to `default` where it is unset, and make a folder's path absolute (kernels run elsewhere).
+
+    Returns the kind of data, "offline" or "real".
+    """
+    setting = os.environ.get("COURSE_DATA", "").strip() or default
+    if setting.lower() == "offline":
+        os.environ["COURSE_DATA"] = "offline"
+        return "offline"
+    folder = Path(setting).expanduser().resolve()
+    if folder == ROOT / "data":
+        folder.mkdir(exist_ok=True)  # the place of downloads; any other folder must be there already
+    os.environ["COURSE_DATA"] = str(folder)
+    return "real"
+
+
+@contextlib.contextmanager
+def kernel_environment():
+    """Set, for the kernels that are started inside, what they inherit; put the old settings back at the end."""
+    settings = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1 and "OMP_NUM_THREADS" not in os.environ:
+        # Kernels side by side share the cores: more threads than cores slow both down.
+        settings["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def notebook_client(notebook, folder, timeout, **settings):
+    """Return an nbclient for a notebook in `folder`, with a kernel of the Python that runs this very process."""
+    manager = AsyncKernelManager(
+        kernel_name=CURRENT_ENV_KERNEL_NAME, kernel_spec_manager=NbvalKernelspecManager(ensure_native_kernel=True)
+    )
+    return NotebookClient(
+        notebook,
+        km=manager,
+        timeout=timeout,
+        resources={"metadata": {"path": str(folder)}},
+        coalesce_streams=True,
+        record_timing=False,
+        shutdown_kernel="immediate",
+        **settings,
+    )
+
+
+class MemoryWatch(threading.Thread):
+    """Samples the resident memory of a process and its children, and keeps the largest sum, in MB."""
+
+    def __init__(self, pid, interval=0.25):
+        super().__init__(daemon=True, name=f"memory of {pid}")
+        self.peak_mb = 0.0
+        self._process = psutil.Process(pid)
+        self._interval = interval
+        self._stopped = threading.Event()
+        self.start()
+
+    def run(self):
+        while self._process.is_running() and not self._stopped.wait(self._interval):
+            self.sample()
+
+    def sample(self):
+        """Measure now; return the largest sum so far, in MB."""
+        with contextlib.suppress(psutil.Error):
+            total = self._process.memory_info().rss
+            for child in self._process.children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    total += child.memory_info().rss
+            self.peak_mb = max(self.peak_mb, total / 1e6)
+        return self.peak_mb
+
+    def stop(self):
+        self._stopped.set()

@@ -1,0 +1,143 @@
+"""Repeat the lessons' measurements over several seeds: `make ledger` writes tests/results/ledger.json.
+
+Each measurement calls the code that its lesson taught, and records where it ran, on which data, and every score.
+`python -m tests.tools.ledger 05_mnist` repeats the named ones and leaves the others in the file as they are.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import time
+from datetime import date
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from utils.data import batches, load_mnist
+from utils.models import SmallCNN
+from utils.training import evaluate, fit, get_device, set_seed
+
+ROOT = Path(__file__).resolve().parents[2]
+PATH = ROOT / "tests" / "results" / "ledger.json"
+
+
+def surroundings():
+    """Return what a measurement depends on besides its code and data."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "date": date.today().isoformat(),
+        "commit": commit.stdout.strip() or "unknown",
+        "processor": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "device": str(get_device()),
+        "torch": torch.__version__.partition("+")[0],
+    }
+
+
+def prepare(mnist):
+    """Return the three splits normalised as lesson 05 does."""
+    pixels = mnist.train.images.float() / 255
+    mean, std = pixels.mean(), pixels.std()
+    splits = (mnist.train, mnist.validation, mnist.test)
+    return [((split.images.float() / 255 - mean) / std, split.labels) for split in splits]
+
+
+def lesson_05_run(seed, train, validation, test):
+    """Train as lesson 05's headline cells do, and return the scores and the seconds of training."""
+    set_seed(seed)
+    model = SmallCNN().to(get_device())
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.002)
+    start = time.perf_counter()
+    fit(model, train, validation, optimizer, num_epochs=4)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0002
+    history = fit(model, train, validation, optimizer, num_epochs=2)
+    seconds = time.perf_counter() - start
+    return {
+        "seed": seed,
+        "validation_accuracy": round(history["validation_accuracy"][-1], 5),
+        "test_accuracy": round(evaluate(model, *test)[1], 5),
+        "seconds": round(seconds, 1),
+    }
+
+
+def measure_05_mnist(seeds=range(5)):
+    """The final accuracy of lesson 05's recipe: spread over seeds."""
+    mnist = load_mnist()
+    splits = prepare(mnist)
+    return {"source": mnist.source, "runs": [lesson_05_run(seed, *splits) for seed in seeds]}
+
+
+def measure_05_mnist_offline(seeds=range(5)):
+    """The same recipe on the digits that need no network."""
+    chosen = os.environ.get("COURSE_DATA")
+    os.environ["COURSE_DATA"] = "offline"
+    try:
+        return measure_05_mnist(seeds)
+    finally:
+        os.environ.pop("COURSE_DATA") if chosen is None else os.environ.update(COURSE_DATA=chosen)
+
+
+def optimizer_run(make_optimizer, seed, train, validation):
+    """One epoch over 10,000 images; return the validation accuracy."""
+    set_seed(seed)
+    model = SmallCNN().to(get_device())
+    optimizer = make_optimizer(model.parameters())
+    for images, labels in batches(train[0][:10_000], train[1][:10_000], batch_size=64, shuffle=True):
+        loss = F.cross_entropy(model(images.to(get_device())), labels.to(get_device()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return round(evaluate(model, *validation)[1], 5)
+
+
+def measure_05_optimizers(seeds=range(3)):
+    """Accuracy after one epoch over 10,000 images, by optimiser and learning rate."""
+    mnist = load_mnist()
+    train, validation, _ = prepare(mnist)
+    grid = {
+        "SGD": (lambda parameters, lr: torch.optim.SGD(parameters, lr), 10 ** torch.arange(-3, 0.6, 0.5)),
+        "SGD, momentum 0.9": (
+            lambda parameters, lr: torch.optim.SGD(parameters, lr, momentum=0.9),
+            10 ** torch.arange(-4, 0.1, 0.5),
+        ),
+        "Adam": (lambda parameters, lr: torch.optim.Adam(parameters, lr), 10 ** torch.arange(-4.5, -0.9, 0.5)),
+    }
+    settings = [(name, lr, seed) for name, (_, lrs) in grid.items() for lr in lrs.tolist() for seed in seeds]
+    runs = []
+    for name, lr, seed in tqdm(settings):
+        accuracy = optimizer_run(lambda parameters, n=name, r=lr: grid[n][0](parameters, r), seed, train, validation)
+        runs.append({"optimizer": name, "lr": float(f"{lr:.3g}"), "seed": seed, "validation_accuracy": accuracy})
+    return {"source": mnist.source, "split": "validation", "runs": runs}
+
+
+MEASUREMENTS = {
+    "05_mnist": measure_05_mnist,
+    "05_mnist_offline": measure_05_mnist_offline,
+    "05_optimizers": measure_05_optimizers,
+}
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.ledger", description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASUREMENTS)}; all, if none is named")
+    names = parser.parse_args(arguments).names or list(MEASUREMENTS)
+    if unknown := set(names) - set(MEASUREMENTS):
+        parser.error(f"there is no measurement called {', '.join(sorted(unknown))}")
+    for name in names:
+        entry = {**MEASUREMENTS[name](), **surroundings()}
+        results = json.loads(PATH.read_text(encoding="utf-8")) if PATH.is_file() else {}
+        PATH.parent.mkdir(exist_ok=True)
+        PATH.write_text(json.dumps({**results, name: entry}, indent=1) + "\n", encoding="utf-8")
+        print(f"{name}: {len(entry['runs'])} runs on {entry['source']}")
+
+
+if __name__ == "__main__":
+    main()

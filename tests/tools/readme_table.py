@@ -1,0 +1,87 @@
+"""`python -m tests.tools.readme_table` writes the lesson table in README.md from what was measured.
+
+It stands between <!-- lessons:start --> and <!-- lessons:end -->. Minutes come from tests/results/timings.json
+(see store_notebooks), accuracies from tests/results/ledger.json; nothing is executed.
+"""
+
+import json
+import re
+import sys
+
+from tests.tools.kernels import ROOT
+from tests.tools.lessons import LESSONS
+
+MARKERS = re.compile(r"(<!-- lessons:start -->\n).*?(<!-- lessons:end -->)", re.DOTALL)
+HEADER = "| | lesson | the question it answers | computing, 2 CPU cores | measured |\n|---|---|---|---|---|\n"
+
+
+def results(name, root=ROOT):
+    """Return a file of tests/results as a dict; an empty one where there is no such file yet."""
+    path = root / "tests" / "results" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def duration(seconds):
+    """Return a running time as people say it: "7 s", "40 s", "3 minutes"."""
+    if seconds < 90:
+        step = 1 if seconds < 10 else 5
+        return f"{max(1, step * round(seconds / step))} s"
+    return f"{round(seconds / 60)} minutes"
+
+
+def computing(lesson, timings):
+    """Return a lesson's running time: on real data, or else, and saying so, on the stand-in."""
+    kinds = timings.get(f"{lesson.name}.ipynb", {})
+    kind = next((kind for kind in ("real", "offline") if kind in kinds), None)
+    if kind is None:
+        return "–"
+    run = kinds[kind]
+    notes = [] if run["cores"] == 2 else [f"{run['cores']} cores"]
+    if kind == "offline" and run["sources"]:
+        notes.append("stand-in data")
+    return duration(run["seconds"]) + (f" ({', '.join(notes)})" if notes else "")
+
+
+def measured(lesson, ledger):
+    """Return what was measured in a lesson, on which data.
+
+    ledger: {"05_mnist": [{"what": "test accuracy", "mean": 0.989, "std": 0.001, "seeds": 5, "data": "MNIST"}, …]}
+    """
+    texts = []
+    for entry in ledger.get(lesson.name, []):
+        spread = f" ± {100 * entry['std']:.2f}" if entry.get("std") is not None else ""
+        seeds = f", {entry['seeds']} seeds" if entry.get("seeds", 1) > 1 else ""
+        texts.append(f"{entry['what']} {100 * entry['mean']:.2f}{spread} % ({entry['data']}{seeds})")
+    return "<br>".join(texts) or "–"
+
+
+def table(root=ROOT):
+    """Return the lesson table in Markdown. A lesson that is not written yet is named without a link."""
+    timings, ledger = results("timings", root), results("ledger", root)
+    rows = []
+    for lesson in LESSONS:
+        number, file = lesson.name[:2], f"notebooks/{lesson.name}.ipynb"
+        if (root / file).is_file():
+            columns = f"[{lesson.title}]({file})", computing(lesson, timings), measured(lesson, ledger)
+        else:
+            columns = f"{lesson.title} *(in preparation)*", "–", "–"
+        rows.append(f"| {number} | {columns[0]} | {lesson.question} | {columns[1]} | {columns[2]} |\n")
+    return HEADER + "".join(rows)
+
+
+def refresh(root=ROOT):
+    """Write the table into README.md. Raises ValueError where README.md has no place for it."""
+    path = root / "README.md"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if not MARKERS.search(text):
+        raise ValueError("README.md has no place for the table: add <!-- lessons:start --> and <!-- lessons:end -->")
+    new = MARKERS.sub(lambda match: f"{match[1]}{table(root)}{match[2]}", text)
+    if new != text:
+        path.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        refresh()
+    except ValueError as error:
+        sys.exit(str(error))

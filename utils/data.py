@@ -1,0 +1,104 @@
+"""MNIST and CIFAR-10 as tensors: training, validation and test split, their classes and their source.
+
+Where the images come from is decided in sources.py: the environment variable COURSE_DATA names a folder to
+look in first, or is the word offline. `python -m utils.data pack DIR` writes the images into a folder that
+serves a whole classroom without a network.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from utils import sources
+
+
+class Split(NamedTuple):
+    """Images (N, C, H, W) uint8 and their labels (N,) int64."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __repr__(self):
+        return f"Split(images={tuple(self.images.shape)} uint8, labels={tuple(self.labels.shape)} int64)"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ImageData:
+    """A data set in three splits, the names of its classes, and where it came from (for plot titles)."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    classes: tuple[str, ...]
+    source: str
+
+    def __repr__(self):
+        sizes = " / ".join(f"{len(split.labels):,}" for split in (self.train, self.validation, self.test))
+        shape = "×".join(map(str, self.train.images.shape[1:]))
+        return f"ImageData({self.name}: {sizes} images of {shape}, {len(self.classes)} classes; {self.source})"
+
+
+def load_mnist():
+    """Return MNIST: 55,000 training, 5,000 validation and 10,000 test images (1, 28, 28), classes "0" to "9".
+
+    The validation split is the last of the training images. Offline, 5,000 real digits: 4,000 / 500 / 500.
+    Prints one line that says where the images came from.
+
+    Raises ValueError where a pack cannot be used, and FileNotFoundError where COURSE_DATA names no folder.
+    """
+    return _load(sources.MNIST)
+
+
+def load_cifar10():
+    """Return CIFAR-10: 45,000 training, 5,000 validation and 10,000 test images (3, 32, 32), RGB.
+
+    The validation split is the last of the training images. Prints one line that says where they came from.
+
+    Raises ValueError where a pack cannot be used, and FileNotFoundError where there are no images to be had.
+    """
+    return _load(sources.CIFAR10)
+
+
+def _load(data_set):
+    found = sources.find(data_set)
+    arrays, cut = found.arrays, len(found.arrays["train_labels"]) - found.num_validation
+    images, labels = _tensors(arrays["train_images"], arrays["train_labels"])
+    train, validation = Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:])
+    test = Split(*_tensors(arrays["test_images"], arrays["test_labels"]))
+    sizes = f"{cut:,} training, {found.num_validation:,} validation, {len(test.labels):,} test images"
+    print(f"{data_set.name}: {sizes} · source: {found.provenance}")
+    return ImageData(data_set.name, train, validation, test, data_set.classes, found.source)
+
+
+def _tensors(images, labels):
+    """Turn (N, H, W) or (N, H, W, C) arrays into images (N, C, H, W) uint8 and labels (N,) int64."""
+    images = torch.from_numpy(images)
+    images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    return images.contiguous(), torch.from_numpy(labels).long()
+
+
+def batches(images, labels, batch_size, shuffle=False):
+    """Yield pairs (images, labels) of `batch_size` each, the last one smaller, in order or shuffled.
+
+    Raises ValueError where images and labels are not equally many.
+    """
+    if len(images) != len(labels):
+        raise ValueError(f"every image needs one label, but there are {len(images)} images and {len(labels)} labels")
+    order = torch.randperm(len(images)) if shuffle else torch.arange(len(images))
+    for chosen in order.split(batch_size):
+        yield images[chosen], labels[chosen]
+
+
+def runs_folder():
+    """Return the folder for what a learner trains: COURSE_RUNS, else `runs/` in the course, else in the cache.
+
+    It is made if it is not there. The first of these that can be written to is taken.
+    """
+    return sources.first_writable([os.environ.get("COURSE_RUNS"), sources.ROOT / "runs", sources.cache() / "runs"])
+
+
+if __name__ == "__main__":
+    sources.main()

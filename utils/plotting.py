@@ -1,0 +1,166 @@
+"""Figures in one style. Every function draws on the axes it is given, or makes its own, and returns them."""
+
+import json
+import math
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+import torch
+
+
+def set_style():
+    """Set the course's look: colour-blind-safe colours, letters that can be read from the back of a room."""
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=1.05)
+    plt.rcParams.update({"figure.dpi": 80, "figure.constrained_layout.use": True, "image.cmap": "gray"})
+    plt.rcParams.update({"axes.titlesize": "medium", "axes.grid": False, "figure.figsize": (7, 4)})
+
+
+def to_displayable(image):
+    """Return an image tensor or array as matplotlib wants it: (H, W) for grey, (H, W, 3) for colour.
+
+    Accepts (H, W), (1, H, W), (3, H, W) and (H, W, 3). Raises ValueError for any other shape.
+    """
+    array = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
+    if array.ndim == 3 and array.shape[0] in (1, 3):
+        array = array.transpose(1, 2, 0)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3):
+        return array
+    raise ValueError(f"expected one image of shape (H, W), (1, H, W) or (3, H, W), got {tuple(array.shape)}")
+
+
+def make_grid(count, columns, panel_size):
+    """Return `count` axes in rows of `columns`, each panel_size inches wide; the unused ones are hidden."""
+    columns = max(1, min(columns, count))
+    rows = math.ceil(count / columns)
+    size = (columns * panel_size, rows * panel_size * 1.1)
+    _, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for ax in axes.flat[count:]:
+        ax.set_axis_off()
+    return axes.flat[:count]
+
+
+def show_images(images, titles=None, columns=10, panel_size=1.1, axes=None, **imshow):
+    """Show images (N, C, H, W) or a list of them side by side, with a title each. Returns the axes.
+
+    Grey images share one scale from 0 to their common maximum unless vmin and vmax are given.
+    """
+    images = [to_displayable(image) for image in images]
+    if axes is None:
+        axes = make_grid(len(images), columns, panel_size)
+    if "vmin" not in imshow:
+        imshow.setdefault("vmax", max(float(image.max()) for image in images))
+        imshow["vmin"] = min(0.0, *(float(image.min()) for image in images))
+    for i, (ax, image) in enumerate(zip(axes, images)):
+        ax.imshow(image, **imshow)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        if titles is not None:
+            ax.set_title(str(titles[i]))
+    return axes
+
+
+def show_activations(maps, titles=None, columns=4, panel_size=2.4, axes=None):
+    """Show activation maps with a diverging scale: red positive, blue negative, white zero. Returns the axes.
+
+    Each map has its own scale, so that a weak map can be seen too; the strongest half per cent is saturated.
+    """
+    maps = [to_displayable(activation_map) for activation_map in maps]
+    if axes is None:
+        axes = make_grid(len(maps), columns, panel_size)
+    for i, (ax, activation_map) in enumerate(zip(axes, maps)):
+        limit = float(np.quantile(np.abs(activation_map), 0.995)) or 1.0
+        ax.imshow(activation_map, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        if titles is not None:
+            ax.set_title(str(titles[i]))
+    return axes
+
+
+def show_numbers(grid, ax=None, title=None, cmap="Greys", decimals=None):
+    """Draw a small 2-D grid with its numbers written in the cells. Returns the axes.
+
+    A diverging `cmap` ("RdBu_r") is centred on zero and kept pale, so that the numbers stay legible.
+    """
+    grid = to_displayable(grid)
+    if ax is None:
+        _, ax = plt.subplots(figsize=(0.55 * grid.shape[1] + 0.4, 0.55 * grid.shape[0] + 0.6))
+    if decimals is None:
+        decimals = 0 if np.allclose(grid, np.round(grid)) else 2
+    grid = np.round(grid, decimals) + 0.0  # adding zero turns -0.0 into 0.0
+    scale = {}
+    if cmap.startswith("RdBu"):
+        limit = 1.7 * (float(np.abs(grid).max()) or 1.0)
+        scale = {"vmin": -limit, "vmax": limit}
+    sns.heatmap(
+        grid, annot=True, fmt=f".{decimals}f", ax=ax, cmap=cmap, cbar=False, square=True, linewidths=1,
+        linecolor="0.6", xticklabels=False, yticklabels=False, **scale,
+    )  # fmt: skip
+    ax.set_title(title or "")
+    return ax
+
+
+def plot_history(history, axes=None):
+    """Plot what `fit` returned by epoch: losses left, validation accuracy right. Returns both axes."""
+    if axes is None:
+        _, axes = plt.subplots(1, 2, figsize=(9, 3.4))
+    epochs = range(1, len(history["train_loss"]) + 1)
+    axes[0].plot(epochs, history["train_loss"], "o-", label="training (running mean)")
+    axes[0].plot(epochs, history["validation_loss"], "s--", label="validation (after the epoch)")
+    axes[0].set(xlabel="epoch", ylabel="cross-entropy loss", ylim=(0, None))
+    axes[0].legend()
+    axes[1].plot(epochs, [100 * accuracy for accuracy in history["validation_accuracy"]], "s--", color="C1")
+    axes[1].set(xlabel="epoch", ylabel="validation accuracy (%)")
+    for ax in axes:
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.grid(True, alpha=0.4)
+    return axes
+
+
+def plot_confusion(matrix, classes, ax=None):
+    """Draw a confusion matrix of counts, true classes by row; only mistakes are coloured. Returns the axes."""
+    matrix = np.asarray(matrix)
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7, 5.6))
+    mistakes = matrix - np.diag(np.diag(matrix))  # the diagonal would drown the mistakes
+    sns.heatmap(mistakes, ax=ax, annot=matrix, fmt="d", cmap="Oranges", cbar=False, square=True,
+                linewidths=0.5, linecolor="0.85", xticklabels=classes, yticklabels=classes,
+                annot_kws={"size": 10})  # fmt: skip
+    ax.set(xlabel="predicted class", ylabel="true class")
+    ax.tick_params(axis="y", rotation=0)
+    return ax
+
+
+def load_results(name):
+    """Return what `make ledger` measured under this name (tests/results/ledger.json), as a dict.
+
+    Raises FileNotFoundError or KeyError with the command that measures it.
+    """
+    path = Path(__file__).resolve().parent.parent / "tests" / "results" / "ledger.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.name} is missing: `make ledger` measures it and writes it")
+    results = json.loads(path.read_text(encoding="utf-8"))
+    if name not in results:
+        raise KeyError(f"{path.name} holds {', '.join(results)}, not {name}: `make ledger` measures it")
+    return results[name]
+
+
+def plot_sweep(results, ax=None):
+    """Plot accuracy against learning rate, a line an optimiser with the range over its seeds. Returns the axes."""
+    if ax is None:
+        _, ax = plt.subplots()
+    for name, marker in zip(sorted({run["optimizer"] for run in results["runs"]}), "os^D"):
+        by_lr = {}
+        for run in results["runs"]:
+            if run["optimizer"] == name:
+                by_lr.setdefault(run["lr"], []).append(100 * run["validation_accuracy"])
+        lrs = sorted(by_lr)
+        ax.plot(lrs, [np.mean(by_lr[lr]) for lr in lrs], marker + "-", label=name)
+        ax.fill_between(lrs, [min(by_lr[lr]) for lr in lrs], [max(by_lr[lr]) for lr in lrs], alpha=0.2)
+    ax.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy (%)", title=results["source"])
+    ax.legend()
+    return ax
