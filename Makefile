@@ -6,7 +6,7 @@ FIRST := $(firstword $(sort $(wildcard notebooks/[0-9]*.ipynb)))
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 WORKERS ?= 2
 # Real data: the folder that COURSE_DATA names, else data/, which the lessons fill by downloading.
-REAL := mkdir -p data && COURSE_DATA="$$(cd "$${COURSE_DATA:-data}" && pwd)"
+REAL := COURSE_DATA="$${COURSE_DATA:-data}"
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test full lint figures timings ledger clean

@@ -1,5 +1,6 @@
 """The data ladder, rung by rung, on tiny data sets: what it takes, what it refuses, and what it says."""
 
+import contextlib
 import dataclasses
 import errno
 import gzip
@@ -148,6 +149,9 @@ def mirror(home, monkeypatch):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             server.requests.append(self.path)
+            if server.together:
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    server.together.wait(timeout=4)
             content = server.files.get(self.path.lstrip("/"))
             self.send_response(404 if content is None else 200)
             self.send_header("Content-Length", str(len(content or b"")))
@@ -160,6 +164,7 @@ def mirror(home, monkeypatch):
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.files, server.requests = {**downloads("MNIST"), **downloads("CIFAR-10")}, []
+    server.together = None  # a barrier, where a test wants its clients in step
     server.url = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     use_mirror(monkeypatch, server.url)
@@ -487,6 +492,21 @@ def test_download_mends_a_folder_and_loses_nothing(home, mirror, capsys, name):
     assert len(mirror.requests) == 1, "sound files are not downloaded again"
 
 
+def test_place_of_a_mended_file_is_never_empty(tmp_path, monkeypatch):
+    new, path = tmp_path / "scratch" / "file", tmp_path / "file"
+    write_files(tmp_path, {"scratch/file": b"right", "file": b"wrong"})
+    replace = os.replace
+
+    def watching(source, target):
+        assert path.exists(), "another process could be looking for it now"
+        replace(source, target)
+
+    monkeypatch.setattr("utils.sources.os.replace", watching)
+    sources._keep(new, path, md5(b"right"))
+    assert path.read_bytes() == b"right"
+    assert (tmp_path / "file.invalid").read_bytes() == b"wrong"
+
+
 def test_archive_that_lies_there_is_used(home, capsys):
     write_files(home / "repo" / "data", downloads("CIFAR-10"))
     assert_is_tiny(data.load_cifar10(), "CIFAR-10")
@@ -624,6 +644,7 @@ def test_two_processes_that_load_at_once_both_get_the_images(home, mirror):
         "formats.MNIST_FILES, sources.MNIST_MIRRORS = json.loads(sys.argv[1]); "
         "print(len(sources.find(sources.MNIST).arrays['train_labels']), 'train labels')"
     )
+    mirror.together = threading.Barrier(2)  # each file is asked for by both before either gets it
     tables = json.dumps([formats.MNIST_FILES, sources.MNIST_MIRRORS])
     (home / "chosen").mkdir()
     environment = {**os.environ, "COURSE_DATA": str(home / "chosen"), "PYTHONPATH": str(ROOT)}
@@ -635,6 +656,7 @@ def test_two_processes_that_load_at_once_both_get_the_images(home, mirror):
         assert said == "24 train labels\n", errors
     kept = sorted(path.name for path in (home / "chosen").rglob("*") if path.is_file())
     assert kept == sorted(formats.MNIST_FILES)
+    assert len(mirror.requests) == 2 * len(kept), "the processes ran one after the other: this proved nothing"
 
 
 # ---------------------------------------------------------------- rung 4: what needs no network

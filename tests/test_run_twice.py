@@ -1,6 +1,7 @@
 """Every cell may be run twice in succession, as learners do: nothing depends on being run once."""
 
 import copy
+import subprocess
 
 import nbformat
 import pytest
@@ -15,7 +16,7 @@ CELL_SECONDS = 300
 def run_twice(notebook, folder):
     """Run each code cell twice in one fresh kernel; return a sentence about the first that fails, or None."""
     client = notebook_client(copy.deepcopy(notebook), folder, CELL_SECONDS)
-    with kernel_environment(), client.setup_kernel():
+    with kernel_environment(), client.setup_kernel(stderr=subprocess.DEVNULL):
         for index, cell in enumerate(notebook.cells):
             for run in ("first", "second"):
                 try:

@@ -76,6 +76,14 @@ def size_formula(size, kernel_size, stride, padding, dilation):
     return f"⌊{filled_in}⌋ + 1 = ⌊{room} / {stride}⌋ + 1 = {result}"
 
 
+def both_formulas(image, kernel, *settings):
+    """Return the filled-in formula of height and width, once where they are the same."""
+    formulas = [size_formula(*sizes, *settings) for sizes in zip(image.shape, kernel.shape)]
+    if formulas[0] == formulas[1]:
+        return f"output size: {formulas[0]}"
+    return f"height: {formulas[0]}\nwidth: {formulas[1]}"
+
+
 def describe(image, kernel, stride, padding, dilation):
     """Return in words what a convolution does to the size of an image, and what the floor drops."""
     output = convolve(image, kernel, stride, padding, dilation)
@@ -116,32 +124,31 @@ def draw_convolution(image, kernel, stride=1, padding=0, dilation=1, figure=None
     cells = max(image.shape) + 2 * padding
     draw_input(axes[0], image, padding)
     draw_grid(axes[1], kernel, max(kernel.shape), signed=True)
-    draw_grid(axes[2], output, cells, signed=abs(kernel.sum().item()) < 1e-5)
+    draw_grid(axes[2], output, cells, signed=abs(kernel.sum().item()) < 1e-5, largest=image.max().item())
     frame_window(axes[0], axes[2], output.shape, kernel.shape, stride, padding, dilation)
     names = ["input" + (f", padding {padding}" if padding else ""), "kernel", "activation map"]
     for ax, name, grid in zip(axes, names, (image, kernel, output)):
         ax.set_title("{}\n{} × {}".format(name, *grid.shape), fontsize=14)
         ax.set_axis_off()
     show_at_one_scale(axes[0], axes[2], image.shape, output.shape, cells)
-    formulas = [
-        size_formula(size, kernel_size, stride, padding, dilation)
-        for size, kernel_size in zip(image.shape, kernel.shape)
-    ]
-    figure.text(0.5, 0.05, "output size: " + "  ·  ".join(dict.fromkeys(formulas)), ha="center", fontsize=14)
+    figure.text(
+        0.5, 0.06, both_formulas(image, kernel, stride, padding, dilation), ha="center", va="center", fontsize=14
+    )
     return figure
 
 
-def draw_grid(ax, grid, cells, signed):
+def draw_grid(ax, grid, cells, signed, largest=None):
     """Show a grid as colours, and its numbers if they fit into an axes `cells` wide.
 
-    signed: red is positive, blue negative, white zero; otherwise grey levels. Colours are pale behind numbers.
+    signed: red is positive, blue negative, white zero; otherwise grey levels up to `largest`, which an activation
+    map shares with its image. Colours are pale behind numbers.
     """
     texts = [f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}" for value in grid.flatten()[:400].tolist()]
     room = ax.get_window_extent()
     width = min(room.width, room.height) / ax.figure.dpi * 72 / cells  # of a cell, in points
     font_size = min(16, 0.45 * width, 1.35 * width / max(map(len, texts)))
     with_numbers = font_size >= 6.5 and grid.numel() == len(texts)
-    largest = grid.abs().max().item() or 1.0
+    largest = (grid.abs().max().item() if signed or largest is None else largest) or 1.0
     if signed:
         scale = 2.5 if with_numbers else 1
         ax.imshow(grid.numpy(), cmap="RdBu_r", vmin=-scale * largest, vmax=scale * largest, interpolation="nearest")

@@ -213,12 +213,18 @@ def _scratch(folder):
 
 
 def _keep(new, path, md5):
-    """Give a checked file its place. Another file of that name is set aside as NAME.invalid, not lost."""
+    """Give a checked file its place; another file of that name is not lost, but copied to NAME.invalid.
+
+    The place is never empty in between: another process may have put the same file there, and be reading it.
+    """
     if has_checksum(path, md5):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
+    old = new.with_name(f"{new.name}.old")
     with contextlib.suppress(FileNotFoundError):
-        os.replace(path, path.with_name(f"{path.name}.invalid"))
+        shutil.copy2(path, old)
+        if not has_checksum(old, md5):
+            os.replace(old, path.with_name(f"{path.name}.invalid"))
     os.replace(new, path)
 
 

@@ -191,6 +191,17 @@ def draw_pipeline():
     edges += [(617, 633), (697, 713), (772, 890)]
     for k in (0, 1, 2, 3, 4, 6):
         common.arrow(ax, (edges[k][1] + 5, y), (edges[k + 1][0] - 5, y), width=1.8, zorder=30)
+    label_stages(ax)
+    ax.set(xlim=(0, 900), ylim=(0, 410))  # imshow has moved them
+    common.box(ax, 16, 14, 569, 34, LIGHT_BLUE, BLUE)
+    write(ax, 300, 31, "feature extraction: learned kernels", 14)
+    common.box(ax, 597, 14, 287, 34, LIGHT_ORANGE, ORANGE)
+    write(ax, 740, 31, "classification", 14)
+    return figure
+
+
+def label_stages(ax):
+    """Write every stage's name above it, and below it the shape of its tensor and the lesson that explains it."""
     for x, name, shape, lesson in STAGES:
         write(ax, x, 328, name, 12.5, weight="bold", va="bottom")
         write(ax, x, 108, shape, 12.5, va="center")
@@ -198,12 +209,6 @@ def draw_pipeline():
             common.box(ax, x - 17, 60, 34, 21, "white", "0.4", 1, 9)
             write(ax, x, 70, lesson, 11.5, va="center_baseline")
     write(ax, 64, 70, "lesson", 11.5, va="center_baseline")
-    ax.set(xlim=(0, 900), ylim=(0, 410))
-    common.box(ax, 16, 14, 569, 34, LIGHT_BLUE, BLUE)
-    write(ax, 300, 31, "feature extraction: learned kernels", 14)
-    common.box(ax, 597, 14, 287, 34, LIGHT_ORANGE, ORANGE)
-    write(ax, 740, 31, "classification", 14)
-    return figure
 
 
 # --- padding, stride, dilation -------------------------------------------------------------------------------------
@@ -233,7 +238,7 @@ def draw_setting(ax, left, top, title, size, padding, stride, dilation):
         draw_ring(ax, grid_left, grid_top, cell, padded)
     common.outline(ax, grid_left, grid_top, cell, 0, 0, (span, span), common.INK, 2, (0, (4, 3)))
     common.outline(ax, grid_left, grid_top, cell, 0, stride, (span, span), "#9a5f00", 4)
-    middle = top - 50 - 3.5 * cell
+    middle = top - 155
     common.arrow(ax, (left + 234, middle), (left + 262, middle))
     out_left, out_top = left + 345 - result * cell / 2, middle + result * cell / 2
     common.draw_cells(ax, out_left, out_top, (result, result), cell, LIGHT_GREEN)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 import threading
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from nbclient import NotebookClient
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 
 ROOT = Path(__file__).resolve().parents[2]
+KEPT = []  # temporary folders that running kernels write in
 NOTEBOOK_PATTERN = "[0-9][0-9]_*.ipynb"
 
 
@@ -44,6 +46,8 @@ def settle_course_data(default):
 def kernel_environment():
     """Set, for the kernels that are started inside, what they inherit; put the old settings back at the end."""
     settings = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    trained = tempfile.TemporaryDirectory(prefix="course-runs-")  # each run's own: two may run side by side
+    settings["COURSE_RUNS"] = trained.name
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers > 1 and "OMP_NUM_THREADS" not in os.environ:
         # Kernels side by side share the cores: more threads than cores slow both down.
@@ -53,6 +57,7 @@ def kernel_environment():
     try:
         yield
     finally:
+        KEPT.append(trained)  # the kernel outlives this block; the folder goes when this process ends
         for name, value in before.items():
             if value is None:
                 del os.environ[name]

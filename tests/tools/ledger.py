@@ -7,38 +7,19 @@ Each measurement calls the code that its lesson taught, and records where it ran
 import argparse
 import json
 import os
-import platform
-import subprocess
 import time
-from datetime import date
-from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from tests.tools.kernels import ROOT, settle_course_data
+from tests.tools.machine import surroundings
 from utils.data import batches, load_mnist
 from utils.models import SmallCNN
 from utils.training import evaluate, fit, get_device, set_seed
 
-ROOT = Path(__file__).resolve().parents[2]
 PATH = ROOT / "tests" / "results" / "ledger.json"
-
-
-def surroundings():
-    """Return what a measurement depends on besides its code and data."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "date": date.today().isoformat(),
-        "commit": commit.stdout.strip() or "unknown",
-        "processor": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "device": str(get_device()),
-        "torch": torch.__version__.partition("+")[0],
-    }
 
 
 def prepare(mnist):
@@ -131,6 +112,7 @@ def main(arguments=None):
     names = parser.parse_args(arguments).names or list(MEASUREMENTS)
     if unknown := set(names) - set(MEASUREMENTS):
         parser.error(f"there is no measurement called {', '.join(sorted(unknown))}")
+    settle_course_data("data")
     for name in names:
         entry = {**MEASUREMENTS[name](), **surroundings()}
         results = json.loads(PATH.read_text(encoding="utf-8")) if PATH.is_file() else {}

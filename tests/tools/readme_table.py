@@ -6,6 +6,7 @@ It stands between <!-- lessons:start --> and <!-- lessons:end -->. Minutes come 
 
 import json
 import re
+import statistics
 import sys
 
 from tests.tools.kernels import ROOT
@@ -43,16 +44,19 @@ def computing(lesson, timings):
 
 
 def measured(lesson, ledger):
-    """Return what was measured in a lesson, on which data.
+    """Return the accuracy that `make ledger` found for a lesson, its spread over seeds, and the data.
 
-    ledger: {"05_mnist": [{"what": "test accuracy", "mean": 0.989, "std": 0.001, "seeds": 5, "data": "MNIST"}, …]}
+    ledger: {"05_mnist": {"source": "MNIST", "runs": [{"test_accuracy": 0.989, …}, …]}, …}. A lesson whose runs
+    hold no test accuracy shows its validation accuracy.
     """
-    texts = []
-    for entry in ledger.get(lesson.name, []):
-        spread = f" ± {100 * entry['std']:.2f}" if entry.get("std") is not None else ""
-        seeds = f", {entry['seeds']} seeds" if entry.get("seeds", 1) > 1 else ""
-        texts.append(f"{entry['what']} {100 * entry['mean']:.2f}{spread} % ({entry['data']}{seeds})")
-    return "<br>".join(texts) or "–"
+    entry = ledger.get(lesson.name, {"runs": []})
+    for split in ("test", "validation"):
+        scores = [100 * run[f"{split}_accuracy"] for run in entry["runs"] if f"{split}_accuracy" in run]
+        if scores:
+            spread = f" ± {statistics.stdev(scores):.2f}" if len(scores) > 1 else ""
+            seeds = f"{len(scores)} seeds" if len(scores) > 1 else "1 seed"
+            return f"{split} accuracy {statistics.mean(scores):.2f}{spread} % ({seeds}, {entry['source']})"
+    return "–"
 
 
 def table(root=ROOT):

@@ -1,0 +1,88 @@
+"""How pytest runs the notebooks, shown on a small course: a dead kernel, a failing cell, a greedy one, a good one."""
+
+import os
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from tests.tools.kernels import ROOT, settle_course_data
+
+CONFTEST = """from tests.tools import notebook_runs
+
+notebook_runs.MEMORY_CEILING_MB = 300
+pytest_plugins = ["tests.tools.notebook_runs"]
+"""
+GOOD = "import os, matplotlib\nassert 'inline' in matplotlib.get_backend()\nos.environ['COURSE_DATA']"
+COURSE = {
+    "01_dead": ["import os; os._exit(3)", "1", "2"],
+    "02_fails": ["1 / 0", "1"],
+    "03_good": [GOOD],
+    "04_greedy": ["a = bytearray(400_000_000)\na[::4096] = b'x' * len(a[::4096])", "1"],
+    "solutions/03_good": ["1"],
+    "scratch": ["1 / 0"],
+    ".ipynb_checkpoints/03_good": ["1 / 0"],
+}
+
+
+def write(folder, name, sources):
+    path = folder / f"{name}.ipynb"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cells = [new_code_cell(source, execution_count=i + 1) for i, source in enumerate(sources)]
+    nbformat.write(new_notebook(cells=cells), path)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """What pytest says of the small course."""
+    root = tmp_path_factory.mktemp("course")
+    (root / "conftest.py").write_text(CONFTEST, encoding="utf-8")
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (root / "pyproject.toml").write_text(settings, encoding="utf-8")
+    for name, sources in COURSE.items():
+        write(root / "notebooks", name, sources)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COURSE"))}
+    environment |= {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
+    command = [sys.executable, "-m", "pytest", "-v", "--color=no", "-p", "no:cacheprovider", "notebooks"]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120)
+    return done.stdout
+
+
+def test_lessons_and_solutions_are_collected_and_nothing_else(report):
+    collected = set(re.findall(r"^notebooks/(\S+)::ipynb::Cell", report, re.MULTILINE))
+    assert collected == {name for name in COURSE if name[0] != "." and name != "scratch"}
+
+
+def test_a_dead_kernel_is_noticed(report):
+    assert "01_dead::ipynb::Cell 0 FAILED" in report
+    assert "The kernel died while this cell ran; its exit code is 3." in report
+    seconds = float(re.search(r"01_dead\.ipynb +([\d.]+) s", report)[1])
+    assert seconds < 30
+
+
+def test_after_a_failing_cell_the_others_are_skipped(report):
+    assert "02_fails::ipynb::Cell 1 SKIPPED" in report
+    assert "Cell 0 of notebooks/02_fails.ipynb failed, and this cell may need it" in report
+    assert "3 failed, 2 passed, 4 skipped" in report
+
+
+def test_too_much_memory_fails(report):
+    assert re.search(r"The notebook has taken \d+ MB of memory; a lesson may take 300 MB\.", report)
+
+
+def test_totals_are_listed(report):
+    assert "notebooks, COURSE_DATA=offline" in report
+    assert re.search(r"^notebooks/03_good\.ipynb +[\d.]+ s +\d+ MB$", report, re.MULTILINE)
+
+
+def test_course_data(monkeypatch, tmp_path):
+    monkeypatch.delenv("COURSE_DATA", raising=False)
+    assert settle_course_data("offline") == "offline"
+    assert os.environ["COURSE_DATA"] == "offline"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COURSE_DATA", "pack")
+    assert settle_course_data("offline") == "real"
+    assert os.environ["COURSE_DATA"] == str(tmp_path / "pack")
