@@ -41,8 +41,8 @@ clean:  ## remove the environment and every cache; your data and answers stay
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/ok:
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
-	"This course needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d. Name another one: make lab PYTHON=python3.12" % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:3]; sys.exit(None if (3, 11, 4) <= v < (3, 14) else \
+	"This course needs Python 3.11.4 or newer, below 3.14; $(PYTHON) is %d.%d.%d. Name another: make lab PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv .venv
 	touch $@
 
