@@ -81,10 +81,11 @@ def show_activations(maps, titles=None, columns=4, panel_size=2.4, axes=None):
     return axes
 
 
-def show_numbers(grid, ax=None, title=None, cmap="Greys", decimals=None):
+def show_numbers(grid, ax=None, title=None, cmap="Greys", decimals=None, vmin=None, vmax=None):
     """Draw a small 2-D grid with its numbers written in the cells. Returns the axes.
 
-    A diverging `cmap` ("RdBu_r") is centred on zero and kept pale, so that the numbers stay legible.
+    vmin and vmax are the ends of the colour scale. A diverging `cmap` ("RdBu_r") is centred on zero and kept
+    pale, so that the numbers stay legible.
     """
     grid = to_displayable(grid)
     if ax is None:
@@ -92,13 +93,12 @@ def show_numbers(grid, ax=None, title=None, cmap="Greys", decimals=None):
     if decimals is None:
         decimals = 0 if np.allclose(grid, np.round(grid)) else 2
     grid = np.round(grid, decimals) + 0.0  # adding zero turns -0.0 into 0.0
-    scale = {}
     if cmap.startswith("RdBu"):
-        limit = 1.7 * (float(np.abs(grid).max()) or 1.0)
-        scale = {"vmin": -limit, "vmax": limit}
+        vmax = 1.7 * (float(np.abs(grid).max()) or 1.0)
+        vmin = -vmax
     sns.heatmap(
         grid, annot=True, fmt=f".{decimals}f", ax=ax, cmap=cmap, cbar=False, square=True, linewidths=1,
-        linecolor="0.6", xticklabels=False, yticklabels=False, **scale,
+        linecolor="0.6", xticklabels=False, yticklabels=False, vmin=vmin, vmax=vmax,
     )  # fmt: skip
     ax.set_title(title or "")
     return ax
@@ -153,7 +153,8 @@ def plot_sweep(results, ax=None):
     """Plot accuracy against learning rate, a line an optimiser with the range over its seeds. Returns the axes."""
     if ax is None:
         _, ax = plt.subplots()
-    for name, marker in zip(sorted({run["optimizer"] for run in results["runs"]}), "os^D"):
+    names = dict.fromkeys(run["optimizer"] for run in results["runs"])  # in the order in which they were measured
+    for name, marker in zip(names, "os^D"):
         by_lr = {}
         for run in results["runs"]:
             if run["optimizer"] == name:
@@ -161,6 +162,11 @@ def plot_sweep(results, ax=None):
         lrs = sorted(by_lr)
         ax.plot(lrs, [np.mean(by_lr[lr]) for lr in lrs], marker + "-", label=name)
         ax.fill_between(lrs, [min(by_lr[lr]) for lr in lrs], [max(by_lr[lr]) for lr in lrs], alpha=0.2)
-    ax.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy (%)", title=results["source"])
+    ax.set(
+        xscale="log",
+        xlabel="learning rate",
+        ylabel="validation accuracy (%)",
+        title=f"{results['source']}: {results['about']}",
+    )
     ax.legend()
     return ax

@@ -96,7 +96,8 @@ def measure_05_optimizers(seeds=range(3)):
     for name, lr, seed in tqdm(settings):
         accuracy = optimizer_run(lambda parameters, n=name, r=lr: grid[n][0](parameters, r), seed, train, validation)
         runs.append({"optimizer": name, "lr": float(f"{lr:.3g}"), "seed": seed, "validation_accuracy": accuracy})
-    return {"source": mnist.source, "split": "validation", "runs": runs}
+    about = f"10,000 images, 1 epoch, {len(seeds)} seeds"
+    return {"source": mnist.source, "split": "validation", "about": about, "runs": runs}
 
 
 MEASUREMENTS = {

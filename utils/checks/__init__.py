@@ -51,7 +51,7 @@ def wrong_type(answer, reference):
     else:
         right, wanted = isinstance(answer, int | float), "a plain number (use .item() on a tensor)"
         if isinstance(reference, int) and isinstance(answer, float):
-            right, wanted = False, "a whole number (// divides without leaving a fraction)"
+            right, wanted = False, "a whole number (wrap it in int, or divide with //)"
     return None if right else f"it should return {wanted}, but it returned {type(answer).__name__}"
 
 

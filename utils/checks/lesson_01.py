@@ -140,8 +140,13 @@ check_diagonal_kernel = ValueExercise(
             3 * rising - 1,
         ),
         (
+            lambda kernel: abs(response(kernel, falling)) > 1e-4,
+            "it answers to an edge, not to a line: along the falling line its weights sum to zero.",
+            tensor(2, 1, 0, 1, 0, -1, 0, -1, -2, shape=(3, 3)),
+        ),
+        (
             lambda kernel: response(kernel, falling) >= 1,
-            "a bright falling line should give at least 1: the weights are too small.",
+            "its response to the falling line is positive but less than 1: the weights are too small.",
             (3 * falling - 1) / 10,
         ),
         (
@@ -154,57 +159,83 @@ check_diagonal_kernel = ValueExercise(
     ],
 )
 
-# --- 4 · the gradient of a kernel, by hand -------------------------------------------------------------------------
+# --- 4 · the gradients of kernel and bias, by hand ---
 
 
-def autograd_gradient(image, target, kernel):
-    kernel = kernel.clone().requires_grad_()
-    F.mse_loss(F.conv2d(image[None, None], kernel[None, None])[0, 0], target).backward()
-    return kernel.grad
+def slide(image, kernel):
+    return F.conv2d(image[None, None], kernel[None, None])[0, 0]
 
 
-def by_hand(image, target, kernel, flip=False):
-    error = F.conv2d(image[None, None], kernel[None, None])[0, 0] - target
-    error = error.flip(0, 1) if flip else error
-    return 2 * F.conv2d(image[None, None], error[None, None])[0, 0] / error.numel()
+def autograd_gradients(image, target, kernel, bias):
+    kernel, bias = kernel.clone().requires_grad_(), bias.clone().requires_grad_()
+    F.mse_loss(slide(image, kernel) + bias, target).backward()
+    return kernel.grad, bias.grad
 
 
-gradient_cases = [
-    (
-        torch.randn(6, 7, generator=generator),
-        torch.randn(4, 5, generator=generator),
-        torch.randn(3, 3, generator=generator),
-    ),
-    (
-        torch.randn(5, 5, generator=generator),
-        torch.randn(4, 3, generator=generator),
-        torch.randn(2, 3, generator=generator),
-    ),
-]
+def by_hand(image, target, kernel, bias):
+    error = slide(image, kernel) + bias - target
+    return 2 * slide(image, error) / error.numel(), 2 * error.mean()
 
-check_kernel_gradient = FunctionExercise(
-    "kernel_gradient",
-    autograd_gradient,
-    cases=gradient_cases,
+
+def scaled(factor):
+    """Return the mistake that multiplies both gradients with factor(image, target, kernel)."""
+
+    def mistake(image, target, kernel, bias):
+        return tuple(factor(image, target, kernel) * part for part in by_hand(image, target, kernel, bias))
+
+    return mistake
+
+
+def with_the_error_flipped(image, target, kernel, bias):
+    error = (slide(image, kernel) + bias - target).flip(0, 1)
+    return 2 * slide(image, error) / error.numel(), 2 * error.mean()
+
+
+def randn(*shape):
+    return torch.randn(*shape, generator=generator)
+
+
+check_gradients_by_hand = FunctionExercise(
+    "gradients_by_hand",
+    autograd_gradients,
+    cases=[
+        (randn(6, 7), randn(4, 5), randn(3, 3), randn(())),
+        (randn(5, 5), randn(4, 3), randn(2, 3), randn(())),
+    ],
     mistakes=[
-        (lambda *case: by_hand(*case) / 2, "the factor 2 from the derivative of the square is missing."),
+        (scaled(lambda *case: 0.5), "the factor 2 from the derivative of the square is missing."),
         (
-            lambda image, target, kernel: by_hand(image, target, kernel) * target.numel(),
-            "this is the gradient of the summed squares; the mean divides by the number of outputs.",
+            scaled(lambda image, target, kernel: target.numel()),
+            "these are the gradients of the summed squares; the mean divides by the number of cells in the map.",
         ),
         (
-            lambda *case: -by_hand(*case),
-            "the sign is the other way round: the error is prediction minus target.",
+            scaled(lambda image, target, kernel: target.numel() / 2),
+            "both factors are missing: the 2 of the square, and the division by the number of cells in the map.",
         ),
         (
-            lambda *case: by_hand(*case, flip=True),
+            scaled(lambda image, target, kernel: target.numel() / kernel.numel()),
+            "divided by the number of weights; the loss is a mean over the cells of the map.",
+        ),
+        (
+            scaled(lambda image, target, kernel: target.numel() / image.numel()),
+            "divided by the number of pixels; the loss is a mean over the cells of the map.",
+        ),
+        (scaled(lambda *case: -1), "the sign is the other way round: the error is prediction minus target."),
+        (
+            lambda image, target, kernel, bias: by_hand(image, target, kernel, 0),
+            "the bias is missing from the map, so the errors are wrong.",
+        ),
+        (
+            lambda *case: (by_hand(*case)[0].flip(0, 1), by_hand(*case)[1]),
+            "the kernel's gradient is upside down: row u belongs to the weights of row u.",
+        ),
+        (
+            with_the_error_flipped,
             "the error is flipped: the gradient of a cross-correlation correlates image and error as they are.",
         ),
         (
-            lambda image, target, kernel: (
-                2 * (F.conv2d(image[None, None], kernel[None, None])[0, 0] - target).mean() * torch.ones_like(kernel)
-            ),
-            "every entry is the mean error: each must be weighted with the pixels that its tap saw.",
+            lambda *case: (by_hand(*case)[0], by_hand(*case)[1] * case[1].numel()),
+            "the kernel's gradient is right; the bias's is a sum over the cells where it should be their mean.",
         ),
     ],
 )

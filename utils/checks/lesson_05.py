@@ -36,6 +36,10 @@ check_stable_softmax = FunctionExercise(
             "the columns sum to one: the classes lie along dim=1, so each row must.",
         ),
         (
+            lambda logits: logits.exp() / logits.exp().sum(dim=0),
+            "the columns sum to one, where each row must (dim=1); and exp(1000) overflows: subtract the maximum first.",
+        ),
+        (
             lambda logits: F.softmax(logits.flatten(), dim=0).view_as(logits),
             "the whole batch sums to one: each row is an image of its own.",
         ),
@@ -87,6 +91,14 @@ check_mean_cross_entropy = FunctionExercise(
             "softmax is applied twice: log_softmax wants logits, not probabilities.",
         ),
         (
+            lambda logits, labels: -F.log_softmax(logits, dim=1)[:, labels].mean(),
+            "[:, labels] takes those columns from every row; one pair a row needs [torch.arange(len(labels)), labels].",
+        ),
+        (
+            lambda logits, labels: -F.log_softmax(logits, dim=0)[torch.arange(len(labels)), labels].mean(),
+            "the softmax runs down the columns (dim=0); the classes of one image lie along dim=1.",
+        ),
+        (
             lambda logits, labels: -F.softmax(logits, dim=1)[torch.arange(len(labels)), labels].log().mean(),
             "right until a probability underflows to 0, whose logarithm is −infinity: use log_softmax on the logits.",
         ),
@@ -127,6 +139,21 @@ def comparing_with_the_epoch_before(validation_losses, patience):
     return epoch, min(range(epoch), key=validation_losses.__getitem__) + 1
 
 
+def taking_ties_for_better(validation_losses, patience):
+    best = 1
+    for epoch, loss in enumerate(validation_losses, 1):
+        if loss <= validation_losses[best - 1]:
+            best = epoch
+        if epoch - best >= patience:
+            break
+    return epoch, best
+
+
+def looking_into_the_future(validation_losses, patience):
+    stop, _ = patience_by_search(validation_losses, patience)
+    return stop, validation_losses.index(min(validation_losses)) + 1
+
+
 def keeping_the_last(validation_losses, patience):
     stop, _ = patience_by_search(validation_losses, patience)
     return stop, stop
@@ -149,12 +176,18 @@ check_early_stopping = FunctionExercise(
         ([0.9, 0.5, 0.6, 0.55, 0.52, 0.3], 3),
         ([0.9, 0.8, 0.7, 0.6], 2),
         ([0.5, 0.3, 0.31, 0.1, 0.2, 0.15, 0.3, 0.05], 2),
+        ([0.5, 0.4, 0.4, 0.4, 0.3], 2),
     ],
     mistakes=[
         (counting_every_worse_epoch, "every worse epoch is counted; a new best must set the count back to zero."),
         (
             comparing_with_the_epoch_before,
             "each loss is compared with the epoch before; what counts is the best so far.",
+        ),
+        (taking_ties_for_better, "a tie is taken for a new best; only a smaller loss is one."),
+        (
+            looking_into_the_future,
+            "the epoch to stop at is right, but the one to keep is chosen among epochs that were never trained.",
         ),
         (keeping_the_last, "the epoch to stop at is right, but the one to keep is the best, not the last."),
         (counting_from_zero, "the epochs are counted from 0; the first epoch is 1."),
@@ -187,11 +220,15 @@ check_images_needed = FunctionExercise(
     mistakes=[
         (
             lambda accuracy, half_width: math.floor(accuracy * (1 - accuracy) * (1.96 / half_width) ** 2),
-            "rounded down, which is one image too few: use math.ceil.",
+            "rounded down, which is one image too few: round up.",
         ),
         (
             lambda accuracy, half_width: math.ceil(accuracy * (1 - accuracy) * 1.96 / half_width),
             "the ratio 1.96 / half_width must be squared, since the interval shrinks with the square root of n.",
+        ),
+        (
+            lambda accuracy, half_width: math.ceil(accuracy * (1 - accuracy) * 1.96 / half_width**2),
+            "half_width is squared, but 1.96 is not: both came out of one square root.",
         ),
         (
             lambda accuracy, half_width: math.ceil(accuracy * (1 - accuracy) / half_width**2),
