@@ -36,6 +36,8 @@ def describe(value):
         numbers = [round(number, 4) for number in value.flatten().tolist()[:9]]
         more = ", …" if value.numel() > 9 else ""
         return f"a tensor of shape {tuple(value.shape)} [{', '.join(f'{n:g}' for n in numbers)}{more}]"
+    if callable(value):
+        return f"the function {getattr(value, '__name__', 'given')}"
     if isinstance(value, tuple):
         return "(" + ", ".join(describe(part) for part in value) + ")"
     return f"{value:.6g}" if isinstance(value, float) else repr(value)
