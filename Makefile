@@ -9,10 +9,10 @@ WORKERS ?= 2
 REAL := COURSE_DATA="$${COURSE_DATA:-data}"
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test full lint figures timings ledger clean
+.PHONY: help lab test full lint figures timings ledger checkpoints stamp resolve clean
 
 help:  ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 lab: .venv/lab.ok  ## install what the lessons need (first time) and open the course in JupyterLab
 	$(PY) -m jupyterlab --ip=127.0.0.1 $(FIRST)
@@ -35,6 +35,15 @@ timings: .venv/test.ok  ## run every lesson on real data, store its outputs, and
 
 ledger: .venv/test.ok  ## repeat the lessons' measurements over several seeds and write tests/results/ledger.json
 	$(REAL) $(PY) -m tests.tools.ledger
+
+checkpoints: .venv/test.ok  ## train the small networks that the course ships (utils/weights)
+	$(REAL) $(PY) -m tests.tools.checkpoints
+
+stamp: .venv/ok  ## have badges and set-up cells lead to your fork: make stamp REPO=owner/name
+	$(PY) -m tests.tools.stamp '$(REPO)'
+
+resolve: .venv/test.ok  ## check the requirements against the package index: each Python, Colab's versions, ipywidgets 7
+	COURSE_DATA=offline $(PY) -m pytest tests/online
 
 clean:  ## remove the environment and every cache; your data and answers stay
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis

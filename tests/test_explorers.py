@@ -1,4 +1,4 @@
-"""The explorers, driven as a reader's hand would, and held against PyTorch."""
+"""The convolution explorer, driven as a reader's hand would, and held against PyTorch."""
 
 import matplotlib.pyplot as plt
 import pytest
@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 from torch.nn import functional as F
 
 from utils.arithmetic import conv_output_size
-from utils.explorers import KERNELS, SEVEN, draw_convolution, explore_convolution, size_formula, to_grey, to_png
+from utils.explorers import draw_convolution, explore_convolution
+from utils.explorers.common import to_png
+from utils.explorers.convolution import KERNELS, SEVEN, size_formula, to_grey
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_every_control_changes_the_picture(explorer, control, value):
 
 
 def test_the_numbers_are_pytorchs(explorer, monkeypatch):
-    monkeypatch.setattr("utils.explorers.to_png", lambda figure: b"")  # the slow half of a redraw
+    monkeypatch.setattr("utils.explorers.convolution.to_png", lambda figure: b"")  # the slow half of a redraw
     explorer.stride.value, explorer.padding.value, explorer.dilation.value = 3, 3, 2
     for name, kernel in KERNELS.items():
         explorer.kernel.value = name

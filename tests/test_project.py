@@ -29,12 +29,12 @@ EVERYONE_KNOWS = {
 }
 # From the ground up. A module imports from lower floors only, so there is no circle.
 FLOORS = [
-    {"arithmetic", "drawn", "fetch", "plotting"},
+    {"arithmetic", "drawn", "fetch", "plotting", "ready"},
     {"formats"},
     {"sources"},
     {"data", "pretrained"},
     {"models"},
-    {"training"},
+    {"training", "weights"},
     {"explain"},
     {"checks", "explorers"},
 ]
@@ -108,6 +108,16 @@ def test_environment_lists_nothing_twice():
     pip = [entry for entry in environment["dependencies"] if isinstance(entry, dict)]
     assert sorted(names) == ["pip", "python"]
     assert pip == [{"pip": ["-r requirements.txt"]}]
+
+
+def test_environment_is_all_that_binder_needs():
+    """repo2docker takes environment.yml from the root, unless a folder of its own or a Dockerfile comes first."""
+    environment = yaml.safe_load(read("environment.yml"))
+    assert sorted(environment) == ["channels", "dependencies", "name"]
+    assert environment["name"] == "cnn-course"
+    assert f"conda activate {environment['name']}" in read("README.md")
+    assert environment["channels"] == ["conda-forge"]
+    assert not any((ROOT / name).exists() for name in ("binder", ".binder", "Dockerfile"))
 
 
 def test_pytest_finds_nbval_in_its_options():

@@ -9,7 +9,7 @@ from utils import ready
 
 
 def test_this_machine_is_ready_for_its_own_tests(capsys):
-    ready.check_machine()
+    ready.describe_machine()
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
     assert all(line.startswith("✓ ") for line in lines[:3])

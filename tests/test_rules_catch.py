@@ -7,12 +7,14 @@ import pytest
 
 from tests.tools import notebook_rules as rules
 from tests.tools.cells import prose
+from tests.tools.stamp import repository
 
 NAME = "01_edges.ipynb"
-SETUP = 'import sys\nremote = "https://github.com/OWNER/REPO"\nsys.path.insert(0, "..")'
+PLACE = repository()
+SETUP = f'import sys\nclone = ["git", "https://github.com/{PLACE}"]\nsys.path.insert(0, "..")'
 OPENING = f"""# 01 · Edges
 
-[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({rules.BADGE}OWNER/REPO/blob/main/notebooks/{NAME})
+[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({rules.BADGE}{PLACE}/blob/main/notebooks/{NAME})
 
 ![An edge.](../images/01_edge.svg)
 
@@ -152,7 +154,8 @@ LESSON_CASES = [
     (rules.opening, edit(0, "After this lesson", "Now"), "After this lesson"),
     (rules.opening, drop(0), "title"),
     (rules.opening, insert(0, code("1")), "markdown"),
-    (rules.repository, edit(2, "OWNER/REPO", "else/where"), "else/where"),
+    (rules.repository, edit(2, PLACE, "else/where"), "else/where"),
+    (rules.repository, edit(0, PLACE, "else/where"), "else/where"),
     (rules.setup, edit(2, "sys.path.insert", "print"), "set-up"),
     (rules.setup, edit(2, "import sys", "import sys\n" * 11), "13 lines"),
     (rules.imports, edit(4, "set_style()", "x = 1"), "only imports"),

@@ -7,9 +7,44 @@ formats     the files that hold them: packs, MNIST's IDX files, CIFAR-10's batch
 arithmetic  output size of a convolution or pooling layer (lesson 01)
 models      the networks that later lessons reuse (lesson 05)
 training    set_seed, get_device, fit and evaluate (lesson 05)
+weights     the few small trained networks that the course ships, each with its card
 plotting    figures: every function takes or makes axes and returns them
 checks      one module a lesson: says what differs in an exercise's answer, and why
+ready       one line for each thing that the course needs of a machine (lesson 00)
 explorers   the interactive figures, each with a still equivalent in its lesson
 """
 
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
 __course__ = "cnn-course"
+OLDEST_PYTHON = (3, 11, 4)
+OLDEST_TORCH = (2, 9)
+
+
+def _refuse_old_versions():
+    """Raise ImportError, in one sentence, where Python or torch is too old: later it would fail less clearly."""
+    if sys.version_info[:3] < OLDEST_PYTHON:
+        raise ImportError(
+            f"This course needs Python {_dotted(OLDEST_PYTHON)} or newer, and this is {_dotted(sys.version_info[:3])}: "
+            "in the course's folder, run make lab PYTHON=python3.12 (or another newer Python that you have)."
+        )
+    requirements = Path(__file__).resolve().parent.parent / "requirements.txt"
+    mend = f'run "{sys.executable}" -m pip install -r "{requirements}" and restart the kernel.'
+    try:
+        found = version("torch")  # from its files: importing torch takes seconds
+    except PackageNotFoundError:
+        raise ImportError(
+            f"This course needs torch {_dotted(OLDEST_TORCH)} or newer, and there is none: {mend}"
+        ) from None
+    if tuple(map(int, re.findall(r"\d+", found)[:2])) < OLDEST_TORCH:
+        raise ImportError(f"This course needs torch {_dotted(OLDEST_TORCH)} or newer, and this is {found}: {mend}")
+
+
+def _dotted(numbers):
+    return ".".join(map(str, numbers))
+
+
+_refuse_old_versions()

@@ -15,7 +15,7 @@ NEEDED_MEMORY_GB = 3
 NEEDED_DISK_GB = 1
 
 
-def check_machine():
+def describe_machine():
     """Print one line for each thing that the course needs: ✓ it is there, ✗ it is not, and what to do."""
     for check in (check_python, check_packages, check_device, check_memory, check_disk):
         is_ready, sentence = check()

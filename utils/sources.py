@@ -151,11 +151,13 @@ def cache():
 def first_writable(folders):
     """Return the first folder that can be written to, made if need be; None entries are passed over.
 
-    Raises PermissionError where none of them can.
+    Prints a line where it is not the first. Raises PermissionError where none of them can be written to.
     """
     folders = [Path(folder) for folder in folders if folder]
     for folder in folders:
         if _is_writable(folder):
+            if folder != folders[0]:
+                print(f"{_short(folders[0])} cannot be written to, so {_short(folder)} is used.")
             return folder
     raise PermissionError(f"None of these folders can be written to: {', '.join(map(str, folders))}.")
 

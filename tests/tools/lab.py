@@ -54,20 +54,29 @@ def free_port():
 
 
 @contextlib.contextmanager
-def lab_environment():
-    """Give an environment in which JupyterLab keeps its settings in a folder that is gone at the end."""
+def lab_environment(windowing=None, **variables):
+    """Give an environment in which JupyterLab keeps its settings in a folder that is gone at the end.
+
+    windowing: JupyterLab's `windowingMode`; "none" keeps every cell in the page. variables: for the environment.
+    """
     with tempfile.TemporaryDirectory(prefix="course-lab-") as folder, kernel_environment():
         config = Path(folder) / "config"
-        (config / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension").mkdir(parents=True)
+        config.mkdir()
         (config / "jupyter_server_config.json").write_text(json.dumps(SETTINGS))
         (config / "jupyter_lab_config.json").write_text(json.dumps(SETTINGS))
-        news = config / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
-        (news / "notification.jupyterlab-settings").write_text(json.dumps(NO_NEWS))
+        chosen = {"apputils-extension/notification": NO_NEWS}
+        if windowing:
+            chosen["notebook-extension/tracker"] = {"windowingMode": windowing}
+        for plugin, setting in chosen.items():
+            path = config / "lab" / "user-settings" / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps(setting))
         yield {
             **os.environ,
             "JUPYTER_CONFIG_DIR": str(config),
             "JUPYTERLAB_WORKSPACES_DIR": str(Path(folder) / "workspaces"),
             "JUPYTERLAB_SETTINGS_DIR": str(config / "lab" / "user-settings"),
+            **variables,
         }
 
 
@@ -82,13 +91,13 @@ def stop(process):
 
 
 @contextlib.contextmanager
-def lab_server(root=ROOT, seconds=60):
-    """Start JupyterLab on `root`; give its (address, token)."""
+def lab_server(root=ROOT, seconds=60, **settings):
+    """Start JupyterLab on `root`, with the settings of lab_environment; give its (address, token)."""
     port, token = free_port(), secrets.token_hex(16)
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
     command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"]
-    with lab_environment() as environment, tempfile.TemporaryFile() as log:
+    with lab_environment(**settings) as environment, tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             deadline = time.monotonic() + seconds
@@ -111,17 +120,28 @@ def answers(url):
 
 
 @contextlib.contextmanager
-def browser_page(width=1300, height=1600):
-    """Give a page of headless Chromium that reaches nothing but this machine."""
-    with sync_playwright() as playwright:
-        sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=chromium(), args=[*QUIET, *sandbox])
-        try:
-            page = browser.new_page(viewport={"width": width, "height": height})
-            page.route(lambda url: not url.startswith(("http://127.0.0.1:", "data:", "blob:", "file:")), answer_offline)
-            yield page
-        finally:
-            browser.close()
+def browser_page(*arguments, **size):
+    """Give a page of headless Chromium that reaches nothing but this machine; arguments: for Chromium."""
+    with sync_playwright() as playwright, browser(playwright, *arguments) as chromium_window:
+        yield new_page(chromium_window, **size)
+
+
+@contextlib.contextmanager
+def browser(playwright, *arguments):
+    """Give headless Chromium, started with further arguments."""
+    sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    window = playwright.chromium.launch(executable_path=chromium(), args=[*QUIET, *sandbox, *arguments])
+    try:
+        yield window
+    finally:
+        window.close()
+
+
+def new_page(window, width=1300, height=1600):
+    """Return a new page, width by height pixels, that reaches nothing but this machine."""
+    page = window.new_page(viewport={"width": width, "height": height})
+    page.route(lambda url: not url.startswith(("http://127.0.0.1:", "data:", "blob:", "file:")), answer_offline)
+    return page
 
 
 def answer_offline(route):
@@ -138,7 +158,8 @@ PANEL = "window.jupyterapp.shell.currentWidget"
 
 def open_notebook(page, address, token, path, seconds=60):
     """Open the notebook at `path` (relative to the server's root) and wait for its kernel."""
-    page.goto(f"{address}/lab/tree/{path}?token={token}&reset", timeout=1000 * seconds)
+    workspace = secrets.token_hex(4)  # its own: pages that share one take each other's notebooks over
+    page.goto(f"{address}/lab/workspaces/{workspace}/tree/{path}?token={token}", timeout=1000 * seconds)
     wait_for_kernel(page, Path(path).name, seconds)
 
 
@@ -165,3 +186,8 @@ def outputs(page):
             found.push(list); }}
         return found; }}"""
     return page.evaluate(script)
+
+
+def shut_down_kernel(page):
+    """End the open notebook's kernel."""
+    page.evaluate(f"async () => {{ await {PANEL}.sessionContext.shutdown(); }}")

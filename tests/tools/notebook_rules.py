@@ -9,6 +9,7 @@ import re
 import statistics
 from urllib.parse import unquote
 
+from tests.tools import stamp
 from tests.tools.cells import (
     called_name,
     check_calls,
@@ -67,12 +68,10 @@ def opening(notebook, path):
 
 
 def repository(notebook, path):
-    """The badge opens the notebook of the repository that the set-up cell clones."""
-    everything = "\n".join(text(cell["source"]) for cell in notebook["cells"])
-    badges = set(re.findall(rf"{re.escape(BADGE)}([^/\s)]+/[^/\s)]+)/blob", everything))
-    cloned = set(re.findall(r"github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?[\"']", everything))
-    if len(badges | cloned) > 1:
-        return [f"the badge and the set-up cell name different repositories: {', '.join(sorted(badges | cloned))}"]
+    """The badge opens, and the set-up cell clones, the repository that pyproject.toml names."""
+    found = stamp.places("\n".join(text(cell["source"]) for cell in notebook["cells"]))
+    if strays := sorted(found - {stamp.repository()}):
+        return [f"leads to {', '.join(strays)}, not to {stamp.repository()}: run python -m tests.tools.stamp"]
     return []
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.tools.readme_table` writes the lesson table in README.md from what was measured.
+"""`python -m tests.tools.readme_table` writes the lesson table in README.md and in lesson 00 from what was measured.
 
 It stands between <!-- lessons:start --> and <!-- lessons:end -->. Minutes come from tests/results/timings.json
 (see store_notebooks), accuracies from tests/results/ledger.json; nothing is executed.
@@ -8,6 +8,8 @@ import json
 import re
 import statistics
 import sys
+
+import nbformat
 
 from tests.tools.kernels import ROOT
 from tests.tools.lessons import LESSONS
@@ -73,6 +75,32 @@ def table(root=ROOT):
     return HEADER + "".join(rows)
 
 
+def lesson_map(root=ROOT):
+    """Return lesson 00's table in Markdown: lessons, questions and minutes, with links from the same folder."""
+    timings, rows = results("timings", root), []
+    for lesson in LESSONS:
+        file = f"{lesson.name}.ipynb"
+        is_there = (root / "notebooks" / file).is_file()
+        title = f"[{lesson.title}]({file})" if is_there else f"{lesson.title} *(in preparation)*"
+        minutes = computing(lesson, timings) if is_there else "–"
+        rows.append(f"| {lesson.name[:2]} | {title} | {lesson.question} | {minutes} |\n")
+    return "| | lesson | the question it answers | computing |\n|---|---|---|---|\n" + "".join(rows)
+
+
+def refresh_lesson_map(root=ROOT):
+    """Write the map into lesson 00, if that is there; nothing else in the file changes."""
+    path = root / "notebooks" / "00_start_here.ipynb"
+    if not path.is_file():
+        return
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = MARKERS.sub(lambda match: f"{match[1]}{lesson_map(root)}{match[2]}", cell.source)
+    new = nbformat.writes(notebook).rstrip("\n") + "\n"
+    if new != path.read_text(encoding="utf-8"):
+        path.write_text(new, encoding="utf-8")
+
+
 def refresh(root=ROOT):
     """Write the table into README.md. Raises ValueError where README.md has no place for it."""
     path = root / "README.md"
@@ -82,6 +110,7 @@ def refresh(root=ROOT):
     new = MARKERS.sub(lambda match: f"{match[1]}{table(root)}{match[2]}", text)
     if new != text:
         path.write_text(new, encoding="utf-8")
+    refresh_lesson_map(root)
 
 
 if __name__ == "__main__":

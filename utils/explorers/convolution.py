@@ -1,19 +1,15 @@
-"""The interactive figures. Each explorer has a still equivalent, for GitHub, print and screen readers.
-
-They use only what ipywidgets 7 and 8 share, and draw without pyplot: no figure is left open or shown twice.
-"""
+"""A convolution to explore: kernel, stride, padding and dilation over a picture."""
 
 import html
-import io
 
 import ipywidgets as widgets
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch.nn import functional as F
 
 from utils.arithmetic import conv_output_size
+from utils.explorers.common import StillFigure, slider, to_png
 from utils.plotting import to_displayable
 
 KERNELS = {
@@ -101,13 +97,6 @@ def describe(image, kernel, stride, padding, dilation):
 
 
 # --- the still figure ------------------------------------------------------------------------------------------------
-
-
-class StillFigure(Figure):
-    """A Figure that a notebook shows by itself; matplotlib arranges that only once pyplot has drawn something."""
-
-    def _repr_png_(self):
-        return to_png(self)
 
 
 def draw_convolution(image, kernel, stride=1, padding=0, dilation=1, figure=None):
@@ -227,18 +216,6 @@ class ConvolutionExplorer(widgets.VBox):
         self.sentence.value = describe(image, kernel, *settings)
         self.picture.value = to_png(draw_convolution(image, kernel, *settings))
         self.picture.layout.visibility = "visible"
-
-
-def slider(name, smallest, largest):
-    """Return a slider of whole numbers that reports when it is let go."""
-    return widgets.IntSlider(value=smallest, min=smallest, max=largest, description=name, continuous_update=False)
-
-
-def to_png(figure):
-    """Return a Figure as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
 
 
 def explore_convolution(image=None):
