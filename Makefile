@@ -9,7 +9,7 @@ WORKERS ?= 2
 REAL := COURSE_DATA="$${COURSE_DATA:-data}"
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test full lint figures timings ledger checkpoints stamp resolve clean
+.PHONY: help lab test full lint browser slides figures timings ledger checkpoints stamp resolve clean
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ full: .venv/test.ok  ## run every notebook on real data: the folder in COURSE_DA
 lint: .venv/test.ok  ## check modules, tests and notebooks with ruff
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+
+browser: .venv/test.ok build/parts.ok  ## open every lesson in JupyterLab in a real browser, and its slides (needs Chromium)
+	COURSE_DATA=offline $(PY) -m pytest tests/browser
+
+slides: .venv/test.ok build/parts.ok  ## write slides of every lesson, which open with no network, to build/slides
+	$(PY) -m tests.tools.slides
 
 figures: .venv/lab.ok  ## redraw every figure in images/
 	for script in images/figures/[0-9]*.py; do $(PY) $$script || exit 1; done
@@ -46,7 +52,7 @@ resolve: .venv/test.ok  ## check the requirements against the package index: eac
 	COURSE_DATA=offline $(PY) -m pytest tests/online
 
 clean:  ## remove the environment and every cache; your data and answers stay
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/ok:
@@ -65,4 +71,10 @@ endif
 
 .venv/test.ok: .venv/lab.ok requirements-dev.txt
 	$(PY) -m pip install --disable-pip-version-check -q -r requirements-dev.txt
+	touch $@
+
+# What slides need besides the lessons, without the packages' own requirements: reveal.js, and MathJax.
+build/parts.ok: | .venv/ok
+	$(PY) -m pip install --disable-pip-version-check -q --no-deps --upgrade --target build/parts \
+		sphinx-revealjs==3.2.1 sphinx-mathjax-offline==0.0.2
 	touch $@

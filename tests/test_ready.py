@@ -15,13 +15,13 @@ def test_this_machine_is_ready_for_its_own_tests(capsys):
     assert all(line.startswith("✓ ") for line in lines[:3])
 
 
-@pytest.mark.parametrize("version", ["3.10.4", "3.14.0", "2.7.18"])
+@pytest.mark.parametrize("version", ["3.10.4", "3.11.3", "3.14.0", "2.7.18"])
 def test_another_python_is_named_with_the_versions_wanted(monkeypatch, version):
     monkeypatch.setattr(ready.platform, "python_version", lambda: version)
     monkeypatch.setattr(ready.platform, "python_version_tuple", lambda: tuple(version.split(".")))
     is_ready, sentence = ready.check_python()
     assert not is_ready
-    assert f"Python {version}: the course is tested with 3.11 to 3.13" in sentence
+    assert f"Python {version}: the course is tested with 3.11.4 to 3.13" in sentence
 
 
 def test_an_old_or_missing_package_is_named_with_the_command_that_mends_it(monkeypatch):

@@ -1,6 +1,8 @@
 """The course's place on GitHub: one setting, one command, the same in every file that needs it."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -85,6 +87,11 @@ def test_other_links_to_github_stay_and_line_endings_too(course):
     assert readme.read_bytes() == text.replace(b"a/b", b"ada/cnn")
 
 
+def test_a_link_in_the_line_after_is_not_ours():
+    assert places(r'"source": "A clone of it.\nSee https://github.com/pytorch/vision"') == set()
+    assert places("A clone of it.\nSee https://github.com/pytorch/vision") == set()
+
+
 NOT_PLACES = ["", " ", "ada", "ada/", "/cnn", "ada/my course", " ada/cnn", "ada/cnn\n", "a/b/c", "ada/..", "é/cnn"]
 NOT_PLACES += ["https://github.com/ada/cnn", "ada/cnn.git", "-ada/cnn", "a" * 40 + "/cnn", 'ada/c"nn', "ada\\1/cnn"]
 
@@ -102,3 +109,10 @@ def test_a_malformed_place_is_refused_and_nothing_changes(course, place):
 def test_two_arguments_are_refused(course):
     with pytest.raises(SystemExit, match="Give one place"):
         main(["ada", "cnn"], course)
+
+
+def test_a_fork_with_a_long_name_still_passes_lint(course):
+    stamp(f"{'a' * 39}/cnn-course", course)  # the longest owner name there is
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run([sys.executable, "-m", "ruff", *command, "."], cwd=course, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout

@@ -25,9 +25,9 @@ def describe_machine():
 def check_python():
     """Return (is it ready, a sentence)."""
     version = platform.python_version()
-    if (3, 11) <= tuple(map(int, platform.python_version_tuple()[:2])) < (3, 14):
+    if (3, 11, 4) <= tuple(int(re.match(r"\d+", part)[0]) for part in platform.python_version_tuple()) < (3, 14):
         return True, f"Python {version}"
-    return False, f"Python {version}: the course is tested with 3.11 to 3.13. Install one of these, then `make lab`."
+    return False, f"Python {version}: the course is tested with 3.11.4 to 3.13. Install one of these, then `make lab`."
 
 
 def check_packages():

@@ -17,9 +17,10 @@ WELL_FORMED = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/(?!\.{1,2}$)(?![^/]*\.git$)[A-Za-z0-9._-]{1,100}", re.ASCII
 )
 SETTING = re.compile(r'(^\[tool\.course\]\n(?:[^\[\n].*\n|\n)*?repository = ")([^"\n]*)(")', re.MULTILINE)
-# A link to Colab, or an address on GitHub in a line that clones it. Other links to GitHub are not ours.
+# A link to Colab, or an address on GitHub in a line that clones it (in a notebook's JSON, lines end with \n, too).
+# Other links to GitHub are not ours.
 PLACES = re.compile(
-    r"(colab\.research\.google\.com/github/|\bclone\b[^\n]*?https://github\.com/)"
+    r"(colab\.research\.google\.com/github/|\bclone\b(?:(?!\\n)[^\n])*?https://github\.com/)"
     r"([\w.-]+/[\w.-]+?)(?=/blob/|\.git\b|[^\w.-]|$)"
 )
 
