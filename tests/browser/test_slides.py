@@ -45,9 +45,18 @@ def test_nothing_is_asked_of_the_network(slides):
 def test_pictures_and_formulas_are_shown(slides):
     assert not lab_page.broken_images(slides.page, inside="body")
     assert not lab_page.raw_formulas(slides.page, inside=".jp-RenderedMarkdown")
-    sources = [cell.source for cell in nbformat.read(slides.path, as_version=4).cells if cell.cell_type == "markdown"]
-    if any("$$" in source for source in sources):
+    cells = nbformat.read(slides.path, as_version=4).cells
+    if any("$$" in cell.source for cell in cells if cell.cell_type == "markdown"):
         assert slides.page.locator("mjx-container svg").count() > 0
+
+
+def test_stored_outputs_are_shown(slides):
+    cells = nbformat.read(slides.path, as_version=4).cells
+    shown = [cell for cell in cells if cell.metadata.get("slideshow", {}).get("slide_type") != "skip"]
+    stored = [output for cell in shown for output in cell.get("outputs", [])]
+    pictures = [output for output in stored if "image/png" in output.get("data", {})]
+    assert slides.page.locator(".jp-OutputArea-output").count() == len(stored)
+    assert slides.page.locator(".jp-OutputArea-output img").count() == len(pictures)
 
 
 def test_notes_are_for_the_speaker(slides):
@@ -75,3 +84,16 @@ def test_every_slide_can_be_read(slides):
         assert page.evaluate("() => Reveal.getCurrentSlide().innerText.trim().length > 0"), f"{name} is empty"
         assert not page.evaluate(TOO_WIDE), f"{name}: wider than the slide"
         assert page.evaluate(CAN_BE_READ), f"{name}: higher than the slide, and cannot be scrolled"
+
+
+def test_the_space_bar_shows_the_rest_of_a_long_slide_and_then_goes_on(slides):
+    page = slides.page
+    page.evaluate("() => Reveal.slide(0, 0)")
+    page.evaluate(
+        "() => { Reveal.getCurrentSlide().insertAdjacentHTML('beforeend', '<div style=height:900px></div>'); }"
+    )
+    page.keyboard.press("Space")
+    assert page.evaluate("() => [Reveal.getSlidePastCount(), Reveal.getCurrentSlide().scrollTop > 100]") == [0, True]
+    for _ in range(3):
+        page.keyboard.press("Space")
+    assert page.evaluate("() => Reveal.getSlidePastCount()") > 0

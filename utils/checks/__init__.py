@@ -15,6 +15,8 @@ TOLERANCE = 1e-4  # relative; the answers are float32
 
 def same(answer, reference):
     """Tell whether two results agree: type, shape and values (tensors, numbers, or tuples of them)."""
+    if reference is None:
+        return answer is None
     if isinstance(reference, tuple):
         if not isinstance(answer, tuple) or len(answer) != len(reference):
             return False

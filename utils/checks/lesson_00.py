@@ -16,13 +16,17 @@ def random_bytes(*shape):
 check_to_batch = FunctionExercise(
     "to_batch",
     lambda image: torch.stack([image.unsqueeze(0)]).float().div(255),
-    cases=[(random_bytes(28, 28),), (random_bytes(2, 3),), (torch.tensor([[0, 255]], dtype=torch.uint8),)],
+    cases=[(random_bytes(28, 28),), (random_bytes(2, 3) // 2,), (torch.tensor([[0, 255]], dtype=torch.uint8),)],
     mistakes=[
         (lambda image: image[None, None].float(), "the shape is right, but the numbers still run from 0 to 255."),
         (lambda image: image.float() / 255, "the numbers are right, but the two axes in front are missing."),
         (lambda image: image[None].float() / 255, "one axis is missing: images come first, then channels."),
         (lambda image: image[:, :, None, None].float() / 255, "the new axes stand at the end; they belong in front."),
         (lambda image: image[None, None].float() / 256, "divided by 256; the largest byte, 255, should become 1."),
+        (
+            lambda image: image[None, None].float() / image.max(),
+            "divided by this picture's own maximum: a dark picture would turn bright. The scale is 255 for all.",
+        ),
         (lambda image: image[None, None] // 255, "// drops the fractions: only 0 and 1 are left. Divide with /."),
     ],
 )
@@ -90,6 +94,11 @@ check_slope = FunctionExercise(
         (
             lambda function, x: function(torch.tensor(x)).item(),
             "this is the function's value; its slope is in x.grad after backward().",
+        ),
+        (
+            lambda function, x: None,
+            "it returned None: is the return missing? Or was it .grad, which is None until backward() has run? "
+            "(backward() itself returns nothing.)",
         ),
         (
             lambda function, x: torch.func.grad(function)(torch.tensor(x)).abs().item(),
