@@ -62,7 +62,9 @@ def test_nothing_is_broken(lesson, detector):
 
 
 def test_every_control_changes_the_picture(lesson):
-    for number, area in lab_page.explorers(lesson.page).items():
+    explorers = lab_page.explorers(lesson.page)
+    assert set(explorers) == lab_page.cells_with(lesson.page, r"^explore_\w+\("), "an explorer has no controls"
+    for number, area in explorers.items():
         area.screenshot(path=SCREENSHOTS / f"{lesson.name[10:12]}_explorer_{number}_before.png")
         silent = lab_page.operate_all(lesson.page, area)
         assert not silent, f"cell {number}: nothing happens at these controls"
@@ -121,11 +123,16 @@ PLAYED = [  # a control, the picture that it leads to, whether the picture chang
     ("IntSlider(max=4)", "png(0)", False),
     ("Checkbox(description='a')", "png(1 / 0)", False),
 ]
+CLOSED = """from IPython.display import display
+import ipywidgets as widgets
+bar = widgets.IntProgress(value=3)
+display(bar)
+bar.close()"""
 BROKEN = [  # a cell, the detector that must see it, what it must say
     (new_markdown_cell("![not there](../images/none.png)"), "broken_images", "not there"),
     (new_markdown_cell(r"No end: $$ \frac{1}{2}"), "raw_formulas", "left as text"),
     (new_markdown_cell(r"$$ \begin{matrix} 1 \end{pmatrix} $$"), "raw_formulas", "refused: "),
-    (new_code_cell(WIDGET_OF_NOBODY), "missing_widgets", "widget"),
+    (new_code_cell(WIDGET_OF_NOBODY), "missing_widgets", "Error displaying widget"),
     (new_code_cell("1 / 0"), "error_outputs", "ZeroDivisionError"),
 ]
 
@@ -134,7 +141,7 @@ BROKEN = [  # a cell, the detector that must see it, what it must say
 def broken(course, lab, chromium_window):
     """A notebook of explorers that answer or do not, and after them every fault; the error, which stops it, last."""
     played = [new_code_cell(EXPLORER.replace("CONTROL", control).replace("REACTION", to)) for control, to, _ in PLAYED]
-    path = written(course, "broken", *played, *[cell for cell, _, _ in BROKEN])
+    path = written(course, "broken", *played, new_code_cell(CLOSED), *[cell for cell, _, _ in BROKEN])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lab_page, "SLOW_SECONDS", 3)
         notebook = opened(chromium_window, lab, path)

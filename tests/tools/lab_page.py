@@ -50,13 +50,13 @@ def raw_formulas(page, inside=f"{CELLS} .jp-RenderedMarkdown"):
 
 
 def missing_widgets(page):
-    """Widgets that a cell has shown and that the page does not."""
-    cells = page.locator(CELLS)
+    """Widgets that a cell has shown and that the page does not; one that was closed again, like a bar, is no fault."""
     found = []
     for number in widget_cells(page):
-        cell = cells.nth(number)
+        cell = page.locator(CELLS).nth(number)
         words = re.search(r"(Error (displaying|creating) widget|Loading widget).*", cell.inner_text())
-        if words or not cell.locator(".jupyter-widgets").count():
+        # JupyterLab hides the place of a widget that was closed.
+        if words or not cell.locator(".jupyter-widgets, .jp-OutputArea-output.lm-mod-hidden").count():
             found.append(f"cell {number}: {words[0] if words else 'no widget is shown'}")
     return found
 
@@ -84,6 +84,13 @@ def widget_cells(page):
         for number, cell in enumerate(outputs(page))
         if any(WIDGET_VIEW in output.get("data", {}) for output in cell)
     ]
+
+
+def cells_with(page, pattern):
+    """Return the numbers of the cells in whose source a pattern is found."""
+    script = f"() => {PANEL}.content.model.toJSON().cells.map(cell => [].concat(cell.source).join(''))"
+    sources = page.evaluate(script)
+    return {number for number, source in enumerate(sources) if re.search(pattern, source, re.MULTILINE)}
 
 
 def explorers(page):
