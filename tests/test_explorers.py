@@ -1,11 +1,16 @@
 """The convolution explorer, driven as a reader's hand would, and held against PyTorch."""
 
+import subprocess
+import sys
+
 import matplotlib.pyplot as plt
 import pytest
 import torch
 from matplotlib.figure import Figure
 from torch.nn import functional as F
 
+import utils.explorers
+from tests.tools.kernels import ROOT
 from utils.arithmetic import conv_output_size
 from utils.explorers import draw_convolution, explore_convolution
 from utils.explorers.common import to_png
@@ -145,3 +150,15 @@ def test_an_image_of_ones_own(shape):
 def test_an_image_of_the_wrong_shape_is_refused_in_words():
     with pytest.raises(ValueError, match="expected one image of shape"):
         explore_convolution(torch.zeros(2, 3, 20, 30))
+
+
+def test_the_convolution_explorer_does_not_wait_for_torchvision():
+    code = "import sys; from utils.explorers import draw_convolution; sys.exit('torchvision' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_an_unknown_explorer_is_named_with_those_that_are_there():
+    with pytest.raises(ImportError, match="explore_nothing"):
+        from utils.explorers import explore_nothing  # noqa: F401
+    with pytest.raises(AttributeError, match="it has draw_convolution, explore_convolution"):
+        utils.explorers.explore_nothing  # noqa: B018

@@ -3,7 +3,20 @@
 They use only what ipywidgets 7 and 8 share, and draw without pyplot: no figure is left open or shown twice.
 """
 
-from utils.explorers.convolution import draw_convolution, explore_convolution
-from utils.explorers.digit import alter, draw_digit, draw_until_it_fails, explore_digit
+import importlib
 
-__all__ = ["alter", "draw_convolution", "draw_digit", "draw_until_it_fails", "explore_convolution", "explore_digit"]
+PLACES = {
+    "draw_convolution": "convolution",
+    "explore_convolution": "convolution",
+    "alter": "digit",
+    "draw_digit": "digit",
+    "draw_until_it_fails": "digit",
+    "explore_digit": "digit",
+}
+
+
+def __getattr__(name):
+    """Load an explorer's module when it is first asked for: lesson 01 need not wait for TorchVision."""
+    if name not in PLACES:
+        raise AttributeError(f"utils.explorers has no {name}; it has {', '.join(PLACES)}")
+    return getattr(importlib.import_module(f"utils.explorers.{PLACES[name]}"), name)
