@@ -270,6 +270,22 @@ def test_nothing_is_claimed_of_a_layer_of_ones_own(capsys):
     assert capsys.readouterr().out.splitlines()[1].split() == "Mixer 2 × 4 × 4 256 – –".split()
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [nn.ConvTranspose2d(2, 2, 3, padding=1), nn.Linear(8, 8), nn.GroupNorm(1, 2), nn.Upsample(scale_factor=2)],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_what_looks_beyond_a_window_has_no_known_field(layer):
+    table = layer_table(nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), layer, nn.ReLU()), (2, 8, 8))
+    assert [row[4] is None for row in table] == [False, True, True]
+
+
+@pytest.mark.parametrize("layer", [nn.Identity(), nn.ELU(), nn.PReLU(), nn.BatchNorm2d(2), nn.Dropout2d()])
+def test_what_works_number_by_number_keeps_the_field(layer):
+    table = layer_table(nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), layer), (2, 8, 8))
+    assert table[1][4] == table[0][4]
+
+
 def test_a_model_is_left_as_it_was():
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout())
     model[2].eval()
@@ -287,8 +303,8 @@ def test_the_parts_agree_with_the_table():
     assert isinstance(layer, nn.Conv2d)
     assert window_of(conv, images) == ((3, 2, 0, 1), (3, 2, 0, 1))
     assert window_of(nn.ReLU(), images) is None
-    assert field_after(conv, images, output, ((1, 1, 0), (1, 1, 0))) == ((3, 2, 0), (3, 2, 0))
-    assert field_after(conv, images, output, None) is None
+    assert field_after(conv, images, ((1, 1, 0), (1, 1, 0))) == ((3, 2, 0), (3, 2, 0))
+    assert field_after(conv, images, None) is None
     assert count_layer(conv, output) == (76, 1152)
 
 

@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from utils.arithmetic import next_receptive_field
+
 IMAGES = Path(__file__).resolve().parents[1] / "images"
 SCRIPTS = sorted((IMAGES / "figures").glob("[0-9]*.py"))
 LARGEST = {".svg": 150_000, ".gif": 500_000}  # bytes
@@ -121,3 +123,115 @@ def test_the_shapes_of_the_pipeline_are_pytorchs(monkeypatch):
         images = layer(images)
         shapes.append("×".join(map(str, images.shape[1:])))
     assert [shape.split("\n")[0] for _, _, shape, _ in module.STAGES[:7]] == shapes
+
+
+@pytest.mark.parametrize("step", range(9))
+def test_the_multi_channel_sum_is_pytorchs_at_every_step(step, monkeypatch):
+    module = import_script("03", monkeypatch)
+    image, weight = torch.tensor(module.IMAGE).float(), torch.tensor(module.WEIGHT).float()[:1]
+    output = F.conv2d(image[None], weight, torch.tensor(module.BIAS).float()[:1])[0, 0]
+    maps = F.conv2d(image[None], weight[0][:, None], groups=3)[0]
+    assert torch.equal(torch.tensor(module.OUTPUT).float(), output)
+    assert torch.equal(torch.tensor(module.MAPS).float(), maps)
+
+    written = [text.get_text() for text in module.draw_sum(step).axes[0].texts]
+    row, column = module.POSITIONS[step]
+    added_up = written[written.index("bias") - 6 : written.index(f"row {row}, column {column}")]
+    numbers = [module.number(int(value)) for value in [*maps[:, row, column], module.BIAS[0], output[row, column]]]
+    assert added_up == [text for pair in zip(("red", "green", "blue", "bias", "sum"), numbers) for text in pair]
+    window = image[:, row : row + 2, column : column + 2]
+    assert [int(text) for text in products(written)[0::2]] == window.flatten().tolist()
+    factors = [text.strip("()").replace("−", "-") for text in products(written)[1::2]]
+    assert [int(text) for text in factors] == weight.flatten().tolist()
+
+
+def products(written):
+    """Return what stands on both sides of each × in a figure's texts, in order."""
+    signs = [place for place, text in enumerate(written) if text == "×"]
+    return [text for place in signs for text in (written[place - 1], written[place + 1])]
+
+
+def test_the_columns_of_im2col_are_pytorchs(monkeypatch):
+    module = import_script("03", monkeypatch)
+    image, weight = torch.tensor(module.IMAGE).float(), torch.tensor(module.WEIGHT).float()
+    columns = F.unfold(image[None], (2, 2))[0]
+    outputs = F.conv2d(image[None], weight, torch.tensor(module.BIAS).float())[0].flatten(1)
+    assert torch.equal(torch.tensor(module.unfold()).float(), columns)
+    assert torch.equal(weight.flatten(1) @ columns + torch.tensor(module.BIAS)[:, None], outputs)
+
+    texts = [text.get_text() for text in module.draw_im2col(1).axes[0].texts]
+    written = [int(text.replace("−", "-")) for text in texts if text.lstrip("−").isdigit()]
+    expected = torch.cat([image.flatten(), columns.flatten(), weight.flatten(), outputs.flatten()])
+    assert written == expected.tolist()
+    assert texts[-1].endswith(f"= {outputs[0, 1]:.0f}")
+
+
+def test_the_weights_of_the_groups_are_the_layers(monkeypatch):
+    module = import_script("03", monkeypatch)
+    for _, groups in module.PANELS:
+        layers = [torch.nn.Conv2d(4, 4, 3, groups=groups or 4, bias=False)]
+        if groups is None:
+            layers.append(torch.nn.Conv2d(4, 4, 1, bias=False))
+        count = sum(layer.weight.numel() for layer in layers)
+        assert module.count_weights(groups).endswith(f"= {count} weights")
+    lines = module.draw_groups().axes[0].lines
+    assert len(lines) == 16 + 8 + 4 + 4 + 16, "a line for each kernel"
+
+
+def test_the_shapes_and_counts_of_lenet_are_pytorchs(monkeypatch):
+    module = import_script("04", monkeypatch)
+    layers = [
+        torch.nn.Conv2d(1, 6, 5), torch.nn.MaxPool2d(2), torch.nn.Conv2d(6, 16, 5), torch.nn.MaxPool2d(2),
+        torch.nn.Sequential(torch.nn.Conv2d(16, 120, 5), torch.nn.Flatten()), torch.nn.Linear(120, 84),
+        torch.nn.Linear(84, 10),
+    ]  # fmt: skip
+    images = torch.zeros(1, 1, 32, 32)
+    shapes, counts = [tuple(images.shape[1:])], []
+    for layer in layers:
+        images = layer(images)
+        shapes.append(tuple(images.shape[1:]))
+        counts.append(sum(weight.numel() for weight in layer.parameters()))
+    assert [stage[3] for stage in module.STAGES] == shapes
+    assert [stage[6] for stage in module.STAGES[1:]] == counts
+    sparse = 25 * sum(map(len, module.TABLE)) + len(module.TABLE)
+    assert [stage[5] for stage in module.STAGES[1:]] == [counts[0], 2 * 6, sparse, 2 * 16, *counts[4:6], 0]
+
+    written = [text.get_text() for text in module.draw_lenet().axes[0].texts]
+    assert {"×".join(map(str, shape)) for shape in shapes} <= set(written)
+    assert {f"= {sum(counts):,}", "= 60,000"} <= set(written)
+
+
+def test_the_table_of_c3_is_the_lessons(monkeypatch):
+    module = import_script("04", monkeypatch)
+    lesson = (IMAGES.parent / "notebooks" / "04_cnn_architecture.ipynb").read_text(encoding="utf-8")
+    assert f'C3_TABLE = \\"{" ".join(module.TABLE)}\\".split()' in lesson
+    assert [sum(str(row) in inputs for inputs in module.TABLE) for row in range(6)] == [10] * 6
+    written = [text.get_text() for text in module.draw_c3_table().axes[0].texts]
+    assert written.count("×") == 60
+
+
+def test_the_receptive_field_is_what_the_gradient_reaches(monkeypatch):
+    module = import_script("04", monkeypatch)
+    image = torch.ones(1, 1, module.PIXELS, requires_grad=True)
+    maps = [image]
+    for _, kernel_size, stride, padding in module.LAYERS:
+        maps.append(F.conv1d(maps[-1], torch.ones(1, 1, kernel_size), stride=stride, padding=padding))
+    for values, (first, last) in zip(maps, module.seen()):
+        (gradient,) = torch.autograd.grad(maps[-1][0, 0, module.UNIT], values, retain_graph=True)
+        assert gradient[0, 0].nonzero().flatten().tolist() == list(range(first, last + 1))
+    field = (1, 1, 0)
+    for (_, *settings), drawn in zip(module.LAYERS, module.fields()[1:]):
+        field = next_receptive_field(field, *settings)
+        assert drawn == field
+
+
+def test_the_stamps_add_up_to_autograds_gradient(monkeypatch):
+    module = import_script("04", monkeypatch)
+    image = torch.zeros(1, 1, 3, 3, requires_grad=True)
+    kernel, upstream = (torch.tensor(grid).float()[None, None] for grid in (module.KERNEL, module.GRADIENT))
+    F.conv2d(image, kernel).backward(upstream)
+    assert image.grad[0, 0].tolist() == module.INPUT_GRADIENT
+    assert kernel[0, 0].flip(0, 1).tolist() == module.FLIPPED
+    written = [text.get_text() for text in module.draw_backward().axes[0].texts]
+    stamps = [module.number(value) for grid in module.STAMPS for row in grid for value in row if value is not None]
+    assert [text for text in written if text.lstrip("−").isdigit()][:16] == stamps

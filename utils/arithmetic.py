@@ -104,15 +104,17 @@ def window_of(layer, images):
     return tuple(zip(kernel_size, as_pair(layer.stride), as_pair(padding), dilation))
 
 
-def field_after(layer, images, output, before):
+def field_after(layer, images, before):
     """Return the receptive fields (rows, columns) of a layer's output, given those of its input; else None.
 
-    None means unknown: a flattened map has no positions any more, and a layer of one's own may look anywhere.
+    None means unknown: a flattened map has no positions any more, and a layer that is neither a window nor works
+    number by number may look anywhere.
     """
     window = window_of(layer, images)
     if before and window:
         return tuple(next_receptive_field(field, *setting) for field, setting in zip(before, window))
-    one_by_one = output.dim() == 4 and output.shape == images.shape and type(layer).__module__.startswith("torch.nn")
+    family = type(layer).__module__.removeprefix("torch.nn.modules.")
+    one_by_one = family in ("activation", "batchnorm", "dropout") or isinstance(layer, nn.Identity)
     return before if one_by_one else None
 
 
@@ -140,7 +142,7 @@ def trace_layers(model, input_shape):
     """
     if len(input_shape) != 3 or min(input_shape) < 1:
         raise ValueError(f"input_shape must be (channels, height, width), each at least 1, but it is {input_shape}")
-    model = copy.deepcopy(model).eval()  # the original keeps its mode, its running statistics and its hooks
+    model = copy.deepcopy(model).eval()  # the original keeps its mode and its running statistics
     weight = next(model.parameters(), torch.empty(0))
     images = torch.zeros(1, *input_shape, device=weight.device, dtype=weight.dtype)
     names = {layer: name for name, layer in model.named_modules() if not list(layer.children())}
@@ -167,7 +169,7 @@ def layer_table(model, input_shape):
     fields = {id(call[2]): ((1, 1, 0), (1, 1, 0)) for call in calls[:1]}  # the first layer is given the image
     for name, layer, images, output in calls:
         parameters, multiply_adds = count_layer(layer, output)
-        fields[id(output)] = field_after(layer, images, output, fields.get(id(images)))
+        fields[id(output)] = field_after(layer, images, fields.get(id(images)))
         row = (f"{name} {type(layer).__name__}".strip(), tuple(output.shape[1:]))
         table.append((*row, 0 if layer in counted else parameters, multiply_adds, fields[id(output)]))
         counted.add(layer)

@@ -8,6 +8,10 @@ import importlib
 PLACES = {
     "draw_convolution": "convolution",
     "explore_convolution": "convolution",
+    "draw_mixture": "channels",
+    "explore_mixture": "channels",
+    "draw_pooling": "pooling",
+    "explore_pooling": "pooling",
     "alter": "digit",
     "draw_digit": "digit",
     "draw_until_it_fails": "digit",
