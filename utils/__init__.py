@@ -4,7 +4,7 @@ fetch       downloads that are checked, bounded in time, and never leave half a 
 data        load_mnist(), load_cifar10(): train / validation / test, their classes and their source; batches()
 sources     where data's images come from: a pack, TorchVision's folder, a download, or what needs no network
 formats     the files that hold them: packs, MNIST's IDX files, CIFAR-10's batches
-arithmetic  output size of a convolution or pooling layer (lesson 01)
+arithmetic  output size (lesson 01), parameters and multiply-adds (03), receptive field and summarise() (04)
 models      the networks that later lessons reuse (lesson 05)
 training    set_seed, get_device, fit and evaluate (lesson 05)
 weights     the few small trained networks that the course ships, each with its card

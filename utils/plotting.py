@@ -85,7 +85,7 @@ def show_numbers(grid, ax=None, title=None, cmap="Greys", decimals=None, vmin=No
     """Draw a small 2-D grid with its numbers written in the cells. Returns the axes.
 
     vmin and vmax are the ends of the colour scale. A diverging `cmap` ("RdBu_r") is centred on zero and kept
-    pale, so that the numbers stay legible.
+    pale, so that the numbers stay legible; vmax is then the largest number, up or down, of all grids that share it.
     """
     grid = to_displayable(grid)
     if ax is None:
@@ -94,7 +94,7 @@ def show_numbers(grid, ax=None, title=None, cmap="Greys", decimals=None, vmin=No
         decimals = 0 if np.allclose(grid, np.round(grid)) else 2
     grid = np.round(grid, decimals) + 0.0  # adding zero turns -0.0 into 0.0
     if cmap.startswith("RdBu"):
-        vmax = 1.7 * (float(np.abs(grid).max()) or 1.0)
+        vmax = 1.7 * (vmax or float(np.abs(grid).max()) or 1.0)
         vmin = -vmax
     sns.heatmap(
         grid, annot=True, fmt=f".{decimals}f", ax=ax, cmap=cmap, cbar=False, square=True, linewidths=1,

@@ -28,6 +28,12 @@ def top_left_corner(images, weight, bias, stride):
     return convolve(images, weight, bias, 1)[:, :, :rows, :columns]
 
 
+def rows_without_stride(images, weight, bias, stride):
+    """Fold im2col's positions into as many rows as there were without a stride."""
+    maps = convolve(images, weight, bias, stride).flatten(2)
+    return maps.unflatten(2, (images.shape[2] - weight.shape[2] + 1, -1))
+
+
 def swapped_in_loops(images, weight, bias, stride):
     """Read weight[i, o]: one of the indices runs out of range unless there are as many inputs as outputs."""
     if len(weight) != weight.shape[1]:
@@ -38,11 +44,11 @@ def swapped_in_loops(images, weight, bias, stride):
 check_conv2d_channels = FunctionExercise(
     "conv2d_channels",
     convolve,
-    cases=[  # the width of each output is the number of its channels, so that a bias on the wrong axis still fits
-        (integers(2, 3, 6, 5), integers(3, 3, 2, 3), integers(3), 1),
-        (integers(2, 2, 7, 4), integers(2, 2, 3, 2), integers(2), 2),
-        (integers(1, 3, 5, 5), integers(4, 3, 3, 2), integers(4), 1),
-        (integers(3, 4, 7, 6), integers(2, 4, 1, 2), integers(2), 3),
+    cases=[  # each output has as many rows and columns as channels, so that a bias on the wrong axis still fits
+        (integers(2, 3, 4, 5), integers(3, 3, 2, 3), integers(3), 1),
+        (integers(2, 2, 6, 5), integers(2, 2, 3, 2), integers(2), 2),
+        (integers(1, 3, 6, 5), integers(4, 3, 3, 2), integers(4), 1),
+        (integers(3, 4, 6, 7), integers(2, 4, 1, 2), integers(2), 3),
     ],
     mistakes=[
         (
@@ -56,6 +62,10 @@ check_conv2d_channels = FunctionExercise(
         (
             lambda images, weight, bias, stride: convolve(images, weight, None, stride) + bias,
             "the biases run along the width: give them the shape (out, 1, 1), as in bias[:, None, None].",
+        ),
+        (
+            lambda images, weight, bias, stride: convolve(images, weight, None, stride) + bias[:, None],
+            "the biases run along the height: maps of four axes need bias[:, None, None].",
         ),
         (
             lambda images, weight, bias, stride: convolve(images, weight, None, stride),
@@ -90,6 +100,14 @@ check_conv2d_channels = FunctionExercise(
             "the stride is ignored.",
         ),
         (
+            lambda images, weight, bias, stride: convolve(images, weight, bias, (stride, 1)),
+            "the stride is used for the rows only; it holds for both axes.",
+        ),
+        (
+            rows_without_stride,
+            "the number of rows must use the stride: (H - KH) // stride + 1.",
+        ),
+        (
             top_left_corner,
             "the size is right, but the window moves by one pixel: row r of the output starts at r * stride.",
         ),
@@ -102,15 +120,21 @@ edge = torch.tensor([[1.0, 0, -1]]).repeat(3, 1)
 diagonal = torch.tensor([[2.0, 1, 0], [1, 0, -1], [0, -1, -2]])
 centre = torch.tensor([[0.0, 0, 0], [0, 1, 0], [0, 0, 0]])
 nothing = torch.zeros(3, 3)
-red_then_green = torch.stack([torch.tensor([[1.0, 1, 0]] * 3), torch.tensor([[0.0, 0, 1]] * 3), nothing])
+yellow = torch.tensor([[0.0, 0, 1]] * 3)  # on the right, in the red and in the green channel
+blue_then_yellow = torch.stack([yellow, yellow, 1 - yellow])
 
 
-def response(colour_filter, picture=red_then_green):
+def response(colour_filter, picture=blue_then_yellow):
     return (colour_filter * picture).sum().item()
 
 
 def response_to_level(colour_filter):
-    return response(colour_filter, red_then_green.transpose(1, 2))
+    return response(colour_filter, blue_then_yellow.transpose(1, 2))
+
+
+def blue_minus_yellow(kernel):
+    """Return the filter that lays a kernel over blue, and half of its negative over red and over green."""
+    return torch.stack([-kernel / 2, -kernel / 2, kernel])
 
 
 check_opponent_filter = ValueExercise(
@@ -125,37 +149,37 @@ check_opponent_filter = ValueExercise(
         (
             lambda colour_filter: colour_filter.sum(dim=(1, 2)).abs().max().item() < 1e-4,
             "it answers to an area of one plain colour: the nine weights of each kernel must sum to zero.",
-            torch.stack([centre, -centre, nothing]),
+            blue_minus_yellow(centre),
         ),
         (
             lambda colour_filter: colour_filter.sum(dim=0).abs().max().item() < 1e-4,
             "it answers to grey edges: the three kernels must sum to zero, weight by weight.",
-            torch.stack([edge, edge, edge]),
+            torch.stack([-edge, -edge, edge]),
         ),
         (
-            lambda colour_filter: colour_filter[2].abs().max().item() < 1e-4,
-            "the blue channel makes a difference: its kernel must be all zeros.",
-            torch.stack([edge, nothing, -edge]),
+            lambda colour_filter: (colour_filter[0] - colour_filter[1]).abs().max().item() < 1e-4,
+            "it tells red from green: yellow is both together, so their two kernels must be the same.",
+            torch.stack([-edge, nothing, edge]),
         ),
         (
             lambda colour_filter: response(colour_filter) >= 0,
-            "red on the left and green on the right gives a negative number: the signs are inverted.",
-            torch.stack([-edge, edge, nothing]),
+            "blue on the left and yellow on the right gives a negative number: the signs are inverted.",
+            blue_minus_yellow(-edge),
         ),
         (
             lambda colour_filter: abs(response(colour_filter)) >= abs(response_to_level(colour_filter)),
             "a level edge excites it more than an upright one: turn the kernels by a quarter.",
-            torch.stack([edge.T, -edge.T, nothing]),
+            blue_minus_yellow(edge.T),
         ),
         (
             lambda colour_filter: response(colour_filter) > 2 * abs(response_to_level(colour_filter)),
             "a level edge excites it at least half as much as the upright one, or neither does at all.",
-            torch.stack([diagonal, -diagonal, nothing]),
+            blue_minus_yellow(diagonal),
         ),
         (
             lambda colour_filter: response(colour_filter) >= 1,
             "its answer to the edge is positive but less than 1: the weights are too small.",
-            0.1 * torch.stack([edge, -edge, nothing]),
+            blue_minus_yellow(0.1 * edge),
         ),
     ],
 )
@@ -204,6 +228,10 @@ check_conv1x1 = FunctionExercise(
             reshaped_after,
             "the result was reshaped to put the channels back, which scrambles it; permute moves the axes.",
         ),
+        (
+            lambda images, table, bias: table @ images + bias[:, None, None],
+            "the table meets the rows of the images, not their channels: use flatten(2) first, and unflatten after.",
+        ),
         (at_every_pixel, "the numbers are right, but the channels are still last: permute them back to axis 1."),
         (
             lambda images, table, bias: at_every_pixel(images, table, bias).permute(0, 3, 2, 1),
@@ -244,6 +272,14 @@ check_separable_cost = FunctionExercise(
         (
             lambda i, o, k, size: bill(i * i * k * k, i * o, i + o, size[0] * size[1]),
             "groups are forgotten: the depthwise layer has one kernel for each channel, not in times in.",
+        ),
+        (
+            lambda i, o, k, size: bill(i * k * k, i * o, i + o, size[0] * size[1])[::-1],
+            "the two counts are swapped: parameters first, multiply-adds second.",
+        ),
+        (
+            lambda i, o, k, size: bill(i * k * k, 0, i, size[0] * size[1]),
+            "the pointwise layer is left out: the block has a 1×1 convolution after the depthwise one.",
         ),
         (
             lambda i, o, k, size: bill(o * k * k, i * o, o + o, size[0] * size[1]),
