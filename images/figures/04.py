@@ -2,7 +2,7 @@
 
 import common
 import numpy as np
-from common import BLUE, GREEN, GREY, LIGHT_BLUE, LIGHT_GREEN, LIGHT_GREY, LIGHT_ORANGE, ORANGE, number, write
+from common import BLUE, GREEN, LIGHT_BLUE, LIGHT_GREEN, LIGHT_GREY, LIGHT_ORANGE, ORANGE, number, write
 from matplotlib.patches import Circle, Polygon, Rectangle
 
 ORANGE_INK = "#9a5f00"  # orange, dark enough for text
@@ -209,7 +209,7 @@ PIXELS, UNIT = 12, 3  # the image's width, and the number whose field is coloure
 
 
 def fields():
-    """Return the (size, stride, start) of the image and after each layer."""
+    """Return the (size, step, start) of the image and after each layer."""
     found = [(1, 1, 0)]
     for _, kernel_size, stride, padding in LAYERS:
         size, step, start = found[-1]
@@ -234,7 +234,8 @@ def draw_row(ax, y, count, spacing, first, last, ring, x0):
         face = (ORANGE if y > 300 else LIGHT_ORANGE) if first <= k <= last else "white" if inside else LIGHT_GREY
         x = x0 + spacing * k
         ax.add_patch(Rectangle((x - cell / 2, y - 15), cell, 30, facecolor=face, edgecolor="0.4", lw=1, zorder=3))
-        write(ax, x, y, number(k) if inside else "0", 12, va="center_baseline", color=common.INK if inside else GREY)
+        if inside:
+            write(ax, x, y, number(k), 12, va="center_baseline")
     return x0 + spacing * first - cell / 2, x0 + spacing * last + cell / 2
 
 
@@ -253,7 +254,7 @@ def draw_receptive_field():
     for y, above, low, high in zip(ys, ys[1:], ends, ends[1:]):
         corners = [(low[0], y + 15), (low[1], y + 15), (high[1], above - 15), (high[0], above - 15)]
         ax.add_patch(Polygon(corners, facecolor=LIGHT_ORANGE, edgecolor=ORANGE, lw=1.5, alpha=0.6, zorder=1))
-    columns = [(640, "size"), (745, "stride"), (840, "start")]
+    columns = [(640, "size"), (745, "step"), (840, "start")]
     for x, word in columns:
         write(ax, x, 422, word, 14, weight="bold")
     for level, (y, field) in enumerate(zip(ys, fields())):

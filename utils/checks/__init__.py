@@ -56,7 +56,8 @@ def wrong_type(answer, reference):
         right, wanted = isinstance(answer, int | float), "a plain number (use .item() on a tensor)"
         if isinstance(reference, int) and isinstance(answer, float):
             right, wanted = False, "a whole number (wrap it in int, or divide with //)"
-    return None if right else f"it should return {wanted}, but it returned {type(answer).__name__}"
+    returned = f"one of {len(answer)}" if isinstance(reference, tuple) and isinstance(answer, tuple) else ""
+    return None if right else f"it should return {wanted}, but it returned {returned or type(answer).__name__}"
 
 
 def outcome(function, case):

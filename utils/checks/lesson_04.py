@@ -49,6 +49,18 @@ def flattened_without_channels(height, width):
     return *shapes, row // 12, parameters - 10 * row + 10 * row // 12
 
 
+def pooled_by_two(height, width):
+    first, *_ = on_paper(height, width)
+    pooled = (8, first[1] // 2, first[2] // 2)
+    last = (12, (pooled[1] - 3) // 2 + 1, (pooled[2] - 3) // 2 + 1)
+    return first, pooled, last, math.prod(last), 608 + 876 + 10 * math.prod(last) + 10
+
+
+def without_the_dense_layer(height, width):
+    *found, _ = on_paper(height, width)
+    return *found, 608 + 876
+
+
 def pooling_with_parameters(height, width):
     *found, parameters = on_paper(height, width)
     return *found, parameters + 8 * 9
@@ -100,6 +112,8 @@ check_network_on_paper = FunctionExercise(
             biases_per_pixel,
             "the biases are counted per pixel: a convolution has one for each output channel, added to the whole map.",
         ),
+        (pooled_by_two, "the pooling's window is 3 × 3, moved by 2; these are the sizes of a window of 2 × 2."),
+        (without_the_dense_layer, "the shapes are right, but the parameters of the dense layer are missing."),
         (pooling_with_parameters, "the pooling is given weights: it has no parameters."),
     ],
 )
@@ -119,11 +133,11 @@ def measured_field(layers):
     return (seen.max() - seen.min()).item() + 1
 
 
-def grown(layers, own_stride=False, strides=True, dilations=True, taps=-1, added=False, start=1):
+def grown(layers, own_stride=False, strides=True, dilations=True, taps=-1, added=False, only_last=False, start=1):
     """Grow the field layer by layer; the mistakes below change one thing each."""
     size, step = start, 1
     for kernel_size, stride, dilation in layers:
-        after = step + stride - 1 if added else step * stride
+        after = stride if only_last else step + stride - 1 if added else step * stride
         used = (after if own_stride else step) if strides else 1
         size += (dilation if dilations else 1) * (kernel_size + taps) * used
         step = after
@@ -161,6 +175,10 @@ check_receptive_field = FunctionExercise(
         (
             lambda layers: grown(layers, added=True),
             "the strides are added up; they multiply: two strides of 2 make steps of 4 pixels.",
+        ),
+        (
+            lambda layers: grown(layers, only_last=True),
+            "only the stride of the layer before is used; the strides of all layers so far multiply.",
         ),
         (
             lambda layers: grown(layers[::-1]),
@@ -206,7 +224,7 @@ check_image_gradient_by_stamps = FunctionExercise(
     "image_gradient_by_stamps",
     autograd_gradient,
     cases=[
-        (randn(2, 3, 4), randn(2, 2, 2, 2), (4, 5), 1),
+        (randn(3, 4, 5), randn(3, 2, 2, 2), (5, 6), 1),
         (randn(2, 3, 3), randn(2, 2, 3, 3), (8, 7), 2),
         (randn(3, 3, 4), randn(3, 3, 3, 3), (7, 9), 2),
         (randn(3, 2, 3), randn(3, 3, 2, 2), (6, 8), 3),
@@ -224,6 +242,10 @@ check_image_gradient_by_stamps = FunctionExercise(
             lambda upstream, weight, *rest: stamped(upstream, weight.transpose(0, 1), *rest),
             "the sum runs over the wrong axis: weight is (output channels, input channels, k, k), "
             "and each input channel collects from all output channels.",
+        ),
+        (
+            lambda *case: stamped(*case).sum(dim=0, keepdim=True).expand_as(autograd_gradient(*case)),
+            "the input channels are summed; each of them has a gradient of its own.",
         ),
         (
             lambda *case: stamped(*case, add=False),
@@ -285,6 +307,14 @@ check_he_std = FunctionExercise(
         (
             lambda c_in, c_out, kernel_size, groups=1: math.sqrt(2 / (c_in / groups * side(kernel_size))),
             "one side of the kernel is missing: its area is height times width.",
+        ),
+        (
+            lambda c_in, c_out, kernel_size, groups=1: math.sqrt(2 / (c_in / groups * side(kernel_size) ** 2)),
+            "the height is used for both sides of the kernel: its area is height times width.",
+        ),
+        (
+            lambda c_in, c_out, kernel_size, groups=1: math.sqrt(2 / (c_in / groups * kernel_size**2)),
+            "kernel_size may be a pair: as_pair(kernel_size) gives (height, width) in both cases.",
         ),
         (
             lambda c_in, c_out, kernel_size, groups=1: math.sqrt(1 / (c_in / groups * area(kernel_size))),
