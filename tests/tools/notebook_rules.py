@@ -132,7 +132,7 @@ def cell_lengths(notebook, path):
     if statistics.median(counts or [0]) > MEDIAN_LINES:
         complaints.append(f"the median code cell has {statistics.median(counts):g} lines: split to {MEDIAN_LINES}")
     over = [i for (i, _), n in zip(code, counts) if n > USUAL_LINES]
-    if len(over) > (1 - USUAL_SHARE) * len(counts):
+    if len(counts) - len(over) < USUAL_SHARE * len(counts):
         complaints.append(f"more than one code cell in ten has over {USUAL_LINES} lines: split cells {over}")
     spare_class = True
     for (index, cell), count in zip(code, counts):
