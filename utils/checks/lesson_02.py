@@ -140,6 +140,10 @@ check_merge_layers = FunctionExercise(
             "the first bias is multiplied by the number of weights in the second kernel, not with their sum.",
         ),
         (
+            lambda *layers: merged_by_probing(*layers)[::-1],
+            "kernel and bias are swapped: the kernel comes first.",
+        ),
+        (
             with_kernel(lambda first, second: merged_kernel(first, second.flip(0, 1))),
             "the second kernel is upside down: its weight (u, v) moves the first kernel down by u and right by v.",
         ),
@@ -183,6 +187,10 @@ check_max_pool2d = FunctionExercise(
         (
             lambda maps, window, stride, padding: pooled(maps, window[::-1], stride[::-1], padding),
             "height and width are swapped: window[0] and stride[0] belong to the rows.",
+        ),
+        (
+            lambda maps, window, stride, padding: pooled(maps, window[::-1], stride, padding),
+            "the window's sides are swapped: window[0] is its height, window[1] its width.",
         ),
         (
             lambda maps, window, stride, padding: pooled(maps, window, stride[::-1], padding),
@@ -245,6 +253,10 @@ check_masked_average_pool = FunctionExercise(
         (
             lambda maps, heights, widths: sums(maps) / (maps != 0).sum(dim=(2, 3)),
             "divided by the number of cells that are not zero; a real cell may be zero, and counts.",
+        ),
+        (
+            lambda maps, heights, widths: sums(maps) / (heights * widths),
+            "each count has divided a channel instead of an image: give the counts a second axis with [:, None].",
         ),
         (
             lambda maps, heights, widths: (sums(maps) / (heights * widths)[:, None])[:, :, None, None],
