@@ -18,7 +18,7 @@ lab: .venv/lab.ok  ## install what the lessons need (first time) and open the co
 	$(PY) -m jupyterlab --ip=127.0.0.1 $(FIRST)
 
 test: .venv/test.ok  ## run every test and every notebook on the data that ships with the packages (no network)
-	COURSE_DATA=offline $(PY) -m pytest -n $(WORKERS) --dist loadfile
+	COURSE_DATA=offline $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 full: .venv/test.ok  ## run every notebook on real data: the folder in COURSE_DATA, else data/, else downloads
 	$(REAL) $(PY) -m pytest notebooks

@@ -118,7 +118,7 @@ def test_a_receptive_field_reaches_as_far_as_the_gradient(layers):
     for setting in layers:
         field = next_receptive_field(field, *setting)
     size, stride, start = field
-    pixels = torch.zeros(1, 1, 3 * size + 60, dtype=torch.float64, requires_grad=True)
+    pixels = torch.zeros(1, 1, 3 * size + 20 * stride, dtype=torch.float64, requires_grad=True)
     output = pixels
     for kernel_size, *setting in layers:
         output = nn.functional.conv1d(output, torch.ones(1, 1, kernel_size, dtype=torch.float64), None, *setting)

@@ -314,7 +314,13 @@ def start_process(url, path):
     code = "import sys; from utils.fetch import fetch; fetch([sys.argv[1]], sys.argv[2], sys.argv[3], timeout=9)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code, url, str(path), MD5]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+
+    def heed_ctrl_c():  # a parent that was started in the background ignores it, and its children would too
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, preexec_fn=None if os.name == "nt" else heed_ctrl_c
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to the whole console")

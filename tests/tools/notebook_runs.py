@@ -108,6 +108,14 @@ def pytest_ignore_collect(collection_path, config):
     return None if numbered and collection_path.parent in (lessons, lessons / "solutions") else True
 
 
+LONGEST = ("05_mnist.ipynb", "test_run_twice.py", "test_skip_training.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin the files that take minutes first: none of them is left over when the other worker has nothing to do."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 def pytest_itemcollected(item):
     if isinstance(item, IPyNbCell):
         item.output_timeout = OUTPUT_SECONDS
