@@ -25,7 +25,7 @@ import pytest
 import torch
 import torchvision
 
-from utils import data, fetch, formats, sources
+from utils import data, drawn, fetch, formats, sources
 
 ROOT = Path(__file__).resolve().parent.parent
 LOADERS = {"MNIST": data.load_mnist, "CIFAR-10": data.load_cifar10}
@@ -710,9 +710,30 @@ def test_without_network_mnist_still_arrives(home, capsys):
 
 
 @pytest.mark.usefixtures("offline")
-def test_cifar10_that_cannot_be_had_says_what_to_do():
-    with pytest.raises(FileNotFoundError, match=r"Put cifar10\.npz .* in data/ .* or connect this machine"):
-        data.load_cifar10()
+def test_offline_cifar10_is_drawn_and_says_so(home, monkeypatch, capsys):
+    monkeypatch.setattr(drawn, "COUNTS", (30, 20, 10))
+    pictures = data.load_cifar10()
+    assert pictures.name == "Drawn-10"
+    assert pictures.source == "Drawn-10, drawings made on this machine"
+    line = capsys.readouterr().out
+    sizes = "30 training, 20 validation, 10 test images"
+    assert line == f"Drawn-10: {sizes} · source: Drawn-10, drawings made on this machine (offline)\n"
+    assert "CIFAR" not in line + repr(pictures)
+    arrays = drawn.make_drawn10((30, 20, 10), progress=False)
+    for split, name in ((pictures.train, "train"), (pictures.validation, "validation"), (pictures.test, "test")):
+        assert np.array_equal(split.images.permute(0, 2, 3, 1), arrays[f"{name}_images"])
+        assert split.labels.tolist() == arrays[f"{name}_labels"].tolist()
+    assert [path.name for path in (home / "repo" / "data").glob("drawn*")] == ["drawn10_32.npz"]
+    assert pictures.classes == drawn.CLASSES
+
+
+@pytest.mark.usefixtures("offline")
+def test_drawings_need_no_folder(home, monkeypatch, capsys):
+    (home / "a_file").write_text("")
+    monkeypatch.setattr(sources, "ROOT", home / "a_file")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "a_file"))
+    monkeypatch.setattr(drawn, "COUNTS", (10, 10, 10))
+    assert len(data.load_cifar10().test.labels) == 10
 
 
 @pytest.mark.parametrize("value", ["offline", " Offline "])

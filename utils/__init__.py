@@ -3,6 +3,7 @@
 fetch       downloads that are checked, bounded in time, and never leave half a file behind
 data        load_mnist(), load_cifar10(): train / validation / test, their classes and their source; batches()
 sources     where data's images come from: a pack, TorchVision's folder, a download, or what needs no network
+drawn       Drawn-10: ten drawn classes with CIFAR-10's names, for when there is no network and no pack
 formats     the files that hold them: packs, MNIST's IDX files, CIFAR-10's batches
 arithmetic  output size (lesson 01), parameters and multiply-adds (03), receptive field and summarise() (04)
 models      the networks that later lessons reuse (lesson 05)

@@ -55,9 +55,10 @@ def load_mnist():
 def load_cifar10():
     """Return CIFAR-10: 45,000 training, 5,000 validation and 10,000 test images (3, 32, 32), RGB.
 
-    The validation split is the last of the training images. Prints one line that says where they came from.
+    The validation split is the last of the training images. Offline, Drawn-10: drawings of the same ten classes,
+    5,000 / 1,000 / 1,000, whose numbers are never CIFAR-10's. Prints one line that says where the images came from.
 
-    Raises ValueError where a pack cannot be used, and FileNotFoundError where there are no images to be had.
+    Raises ValueError where a pack cannot be used, and FileNotFoundError where COURSE_DATA names no folder.
     """
     return _load(sources.CIFAR10)
 
@@ -69,8 +70,9 @@ def _load(data_set):
     train, validation = Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:])
     test = Split(*_tensors(arrays["test_images"], arrays["test_labels"]))
     sizes = f"{cut:,} training, {found.num_validation:,} validation, {len(test.labels):,} test images"
-    print(f"{data_set.name}: {sizes} · source: {found.provenance}")
-    return ImageData(data_set.name, train, validation, test, data_set.classes, found.source)
+    name = found.name or data_set.name
+    print(f"{name}: {sizes} · source: {found.provenance}")
+    return ImageData(name, train, validation, test, data_set.classes, found.source)
 
 
 def _tensors(images, labels):
