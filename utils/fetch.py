@@ -220,7 +220,8 @@ def _receive(url, stop, answer, timeout):
                 return True
         return False
 
-    threading.Thread(target=_transfer, args=(url, max(answer, timeout), deliver), daemon=True).start()
+    limit = max(answer, timeout) + 1  # the wait below ends first, and says why; this one only ends the thread
+    threading.Thread(target=_transfer, args=(url, limit, deliver), daemon=True).start()
     try:
         patience, complaint = answer, f"no answer within {answer:g} seconds"
         while (item := _wait(items, stop, patience, complaint)) is not None:
