@@ -265,3 +265,28 @@ def test_the_stamps_add_up_to_autograds_gradient(monkeypatch):
     written = [text.get_text() for text in module.draw_backward().axes[0].texts]
     stamps = [module.number(value) for grid in module.STAMPS for row in grid for value in row if value is not None]
     assert [text for text in written if text.lstrip("−").isdigit()][:16] == stamps
+
+
+def test_the_shares_under_the_mixed_pictures_are_those_of_their_pixels(monkeypatch):
+    module = import_script("06", monkeypatch)
+    first, second = (torch.tensor(picture) for picture in (module.ship(), module.automobile()))
+    panels = {name: (label, torch.tensor(picture.copy())) for name, label, picture in module.panels()}
+    label, pasted = panels["cutmix"]
+    share = (pasted == first).all(dim=2).double().mean().item()
+    differ = ((first != second).any(dim=2) & (pasted == second).all(dim=2)).double().mean().item()
+    top, left, side = module.PATCH
+    assert side**2 / module.SIZE**2 == 0.25
+    assert label == "0.75 ship,\n0.25 automobile"
+    assert share >= 0.75
+    assert differ <= 0.25
+    assert torch.equal(pasted[top : top + side, left : left + side], second[top : top + side, left : left + side])
+    label, mixed = panels["mixup"]
+    assert label == "0.7 ship,\n0.3 automobile"
+    assert torch.allclose(mixed, 0.7 * first + 0.3 * second)
+
+
+def test_the_calls_for_a_batch_are_counted_right(monkeypatch):
+    module = import_script("06", monkeypatch)
+    written = [text.get_text() for text in module.draw_item_or_batch().axes[0].texts]
+    assert [text for text in written if text in module.STEPS] == module.STEPS * 3
+    assert f"{len(module.STEPS)} × {module.BATCH} = 320 calls, in Python, for one batch" in written

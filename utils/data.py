@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from PIL import Image
+from torch.nn import functional as F
+from torch.utils.data import Dataset
 
 from utils import sources
 
@@ -92,6 +95,49 @@ def batches(images, labels, batch_size, shuffle=False):
     order = torch.randperm(len(images)) if shuffle else torch.arange(len(images))
     for chosen in order.split(batch_size):
         yield images[chosen], labels[chosen]
+
+
+class ImageDataset(Dataset):
+    """One image at a time: (transform(PIL image), label), from images (N, 3, H, W) uint8 and labels (N,).
+
+    Lesson 06 writes this class too. It stands here for the workers of a DataLoader: where they are started afresh
+    ("spawn", as on macOS and Windows), they can import a class from a module and not from a notebook.
+    """
+
+    def __init__(self, images, labels, transform):
+        self.pictures = images.permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, 3), as PIL wants it
+        self.labels = labels.tolist()
+        self.transform = transform
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        picture = Image.fromarray(self.pictures[index])
+        return self.transform(picture), self.labels[index]
+
+
+def augmented_batches(images, labels, batch_size, padding=4, flip=0.5):
+    """Yield shuffled pairs (images, labels); each image is flipped left to right and shifted, at random.
+
+    `images` are floats (N, C, H, W), already normalised. `flip` is the probability of a flip; a shift goes up to
+    `padding` pixels in each direction, and what comes into view is the image's own border, mirrored.
+
+    Raises ValueError where the images are no floats of four axes, where padding is negative or reaches beyond the
+    image, and where images and labels are not equally many.
+    """
+    if images.dim() != 4 or not images.is_floating_point():
+        raise ValueError(f"images must be floats (N, C, H, W), but they are {images.dtype} {tuple(images.shape)}")
+    height, width = images.shape[-2:]
+    if not 0 <= padding < min(height, width):
+        raise ValueError(f"padding must lie in 0..{min(height, width) - 1}, but it is {padding}")
+    for chosen, chosen_labels in batches(images, labels, batch_size, shuffle=True):
+        flips = torch.rand(len(chosen)) < flip
+        chosen[flips] = chosen[flips].flip(3)  # choosing rows made a copy, so the originals stay
+        padded = F.pad(chosen, (padding,) * 4, mode="reflect")  # (N, C, H + 2 padding, W + 2 padding)
+        windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # every window, and nothing is copied
+        rows, columns = torch.randint(2 * padding + 1, (2, len(chosen)))
+        yield windows[torch.arange(len(chosen)), :, rows, columns], chosen_labels
 
 
 def runs_folder():

@@ -26,3 +26,66 @@ class SmallCNN(nn.Module):
 
     def forward(self, images):
         return self.classifier(self.features(images))
+
+
+class ColourCNN(nn.Module):
+    """Lesson 06's network for 32×32 colour images: (N, 3, 32, 32) → logits (N, num_classes).
+
+    Three convolutions (the first with stride 2) with ReLU, two poolings, two dense layers: 251,834 parameters and six
+    million multiply-adds an image.
+
+    Raises ValueError for images of another size.
+    """
+
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 24, kernel_size=5, stride=2, padding=2),  # (N, 24, 16, 16)
+            nn.ReLU(),
+            nn.Conv2d(24, 48, kernel_size=3, padding=1),  # (N, 48, 16, 16)
+            nn.ReLU(),
+            nn.MaxPool2d(2),  # (N, 48, 8, 8)
+            nn.Conv2d(48, 96, kernel_size=3, padding=1),  # (N, 96, 8, 8)
+            nn.ReLU(),
+            nn.MaxPool2d(2),  # (N, 96, 4, 4)
+        )
+        self.classifier = nn.Sequential(
+            nn.Flatten(),  # (N, 1536)
+            nn.Linear(96 * 4 * 4, 128),  # (N, 128)
+            nn.ReLU(),
+            nn.Linear(128, num_classes),  # (N, num_classes)
+        )
+
+    def forward(self, images):
+        if images.shape[1:] != (3, 32, 32):
+            raise ValueError(f"ColourCNN wants images (N, 3, 32, 32), but these are {tuple(images.shape)}")
+        return self.classifier(self.features(images))
+
+
+class NormCNN(nn.Module):
+    """Lesson 07's network for 32×32 colour images, with or without normalisation: (N, 3, 32, 32) → logits.
+
+    Six convolutions with ReLU, three poolings, global average pooling and one linear layer. `norm` makes the layer
+    behind each convolution from a number of channels (nn.Identity for none: then the convolutions have biases).
+    `drop_maps` is the probability of spatial dropout behind each ReLU, `drop_features` that of dropout before the
+    linear layer. With batch norm: 107,610 parameters for ten classes.
+    """
+
+    def __init__(self, norm=nn.BatchNorm2d, drop_maps=0.0, drop_features=0.0, num_classes=10):
+        super().__init__()
+        layers, in_channels = [], 3
+        for out_channels, pool in [(16, True), (32, True), (32, False), (64, True), (64, False), (64, False)]:
+            conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=norm is nn.Identity)
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            layers += [conv, norm(out_channels), nn.ReLU()]
+            if pool:
+                layers.append(nn.MaxPool2d(2))
+            if drop_maps:
+                layers.append(nn.Dropout2d(drop_maps))
+            in_channels = out_channels
+        self.features = nn.Sequential(*layers)  # (N, 64, 4, 4)
+        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(drop_features), nn.Linear(64, num_classes)]
+        self.classifier = nn.Sequential(*head)  # (N, num_classes)
+
+    def forward(self, images):
+        return self.classifier(self.features(images))

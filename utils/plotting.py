@@ -170,3 +170,88 @@ def plot_sweep(results, ax=None):
     )
     ax.legend()
     return ax
+
+
+def plot_ranges(results, x, ax=None):
+    """Plot accuracy against `x` ("lr", "batch_size" …), a line a network with the range over its seeds.
+
+    `results` is what load_results returns; its runs have the keys network, validation_accuracy and x. Returns the axes.
+    """
+    if ax is None:
+        _, ax = plt.subplots()
+    for name, marker in zip(dict.fromkeys(run["network"] for run in results["runs"]), "os^D"):
+        runs = [run for run in results["runs"] if run["network"] == name]
+        places = sorted({run[x] for run in runs})
+        scores = [[100 * run["validation_accuracy"] for run in runs if run[x] == place] for place in places]
+        ax.plot(places, [np.mean(values) for values in scores], marker + "-", label=name)
+        ax.fill_between(places, [min(values) for values in scores], [max(values) for values in scores], alpha=0.2)
+    title = f"{results['source']}: {results['about']}"
+    ax.set(xscale="log", ylabel="validation accuracy (%)", title=title)
+    places = sorted({run[x] for run in results["runs"]})
+    if places[-1] < 100 * places[0]:  # a short logarithmic scale: mark what was measured, not the powers of ten
+        ax.set_xticks(places, [f"{place:g}" for place in places])
+        ax.minorticks_off()
+    ax.legend()
+    return ax
+
+
+def plot_runs(results, ax=None):
+    """Plot the accuracies of runs, a row a name: a dot a seed, and a bar at the mean on the validation split.
+
+    `results` is what load_results returns; its runs have the keys name, validation_accuracy and, where the images
+    trained on were scored too, train_accuracy (hollow dots). Returns the axes.
+    """
+    names = list(dict.fromkeys(run["name"] for run in results["runs"]))
+    if ax is None:
+        _, ax = plt.subplots(figsize=(9.5, 0.42 * len(names) + 1.3))
+    places = [names.index(run["name"]) for run in results["runs"]]
+    scores = np.array([100 * run["validation_accuracy"] for run in results["runs"]])
+    scored = [
+        (100 * run["train_accuracy"], names.index(run["name"])) for run in results["runs"] if "train_accuracy" in run
+    ]
+    if scored:
+        trained, rows = zip(*scored)
+        ax.plot(trained, rows, "o", color="C1", markerfacecolor="none", markersize=8, label="images trained on")
+    ax.plot(scores, places, "o", color="C0", markersize=7, alpha=0.7, label="validation")
+    means = [scores[np.array(places) == row].mean() for row in range(len(names))]
+    ax.plot(means, range(len(names)), "|", color="C0", markersize=22, markeredgewidth=2.5)
+    title = f"{results['source']}: {results['about']}"
+    ax.set(yticks=range(len(names)), yticklabels=names, xlabel="accuracy (%)", title=title)
+    ax.grid(True, axis="y", alpha=0.5)
+    ax.invert_yaxis()
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    return ax
+
+
+def plot_losses(histories):
+    """Plot the losses of several trainings side by side: {title: what fit returned}. Returns the axes."""
+    count = len(histories)
+    _, axes = plt.subplots(1, count, figsize=(5 * count, 3.6), sharey=True, squeeze=False)
+    for ax, (title, history) in zip(axes[0], histories.items()):
+        epochs = range(1, len(history["train_loss"]) + 1)
+        ax.plot(epochs, history["train_loss"], "o-", label="training (running mean)")
+        ax.plot(epochs, history["validation_loss"], "s--", label="validation (after the epoch)")
+        ax.set(xlabel="epoch", ylim=(0, None), title=title)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.grid(True, alpha=0.4)
+    axes[0, 0].set_ylabel("cross-entropy loss")
+    axes[0, 0].legend()
+    return axes[0]
+
+
+def plot_bars(values, ax, xlabel, number="{:,.0f}"):
+    """Draw {name: value} as horizontal bars, the first on top, with its number at the end of each. Returns the axes."""
+    bars = ax.barh(list(values), list(values.values()), color="C0")
+    ax.bar_label(bars, [number.format(value) for value in values.values()], padding=3)
+    ax.set(xlabel=xlabel, xlim=(0, 1.17 * max(values.values())))
+    ax.invert_yaxis()
+    return ax
+
+
+def show_rows(rows, names, panel_size=0.8):
+    """Show equally long rows of images, each a tensor (N, C, H, W), with a name before each row. Returns the axes."""
+    length = len(rows[0])
+    axes = show_images([image for row in rows for image in row], columns=length, panel_size=panel_size)
+    for ax, name in zip(axes[::length], names):
+        ax.set_ylabel(name, rotation=0, ha="right", va="center")
+    return axes

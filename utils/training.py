@@ -1,11 +1,12 @@
-"""Training and evaluation, as lesson 05 writes them: plain functions over plain PyTorch."""
+"""Training and evaluation, as lessons 05, 06 and 07 write them: plain functions over plain PyTorch."""
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from utils.data import batches
+from utils.data import augmented_batches, batches
 
 
 def set_seed(seed):
@@ -65,3 +66,72 @@ def fit(model, train, validation, optimizer, num_epochs, batch_size=64):
     except KeyboardInterrupt:
         print(f"Stopped in epoch {epoch}: the weights so far and {epoch - 1} epochs of history are kept.")
     return history
+
+
+def require_split(images, labels, num_classes=10):
+    """Raise ValueError, saying what is wrong, where a split is not fit for training or scoring."""
+    if len(labels) == 0 or len(images) != len(labels):
+        raise ValueError(f"a split needs images and as many labels, but it has {len(images)} and {len(labels)}")
+    if images.dim() != 4 or not images.is_floating_point():
+        raise ValueError(f"images must be floats (N, C, H, W), but they are {images.dtype} {tuple(images.shape)}")
+    if labels.min() < 0 or labels.max() >= num_classes:
+        found = f"from {labels.min().item()} to {labels.max().item()}"
+        raise ValueError(f"labels must lie in 0..{num_classes - 1}, but they reach {found}")
+    if missing := sorted(set(range(num_classes)) - set(labels.tolist())):
+        raise ValueError(f"no image of this split belongs to the classes {missing}")
+
+
+def fit_augmented(model, train, validation, optimizer, scheduler, num_epochs, batch_size=64, draw=augmented_batches):
+    """Train `model` in place on ten classes, and return the history that `fit` returns.
+
+    `train` and `validation` are pairs (images, labels). `draw(images, labels, batch_size)` yields an epoch's batches;
+    their labels may be numbers or, where images are mixed, shares (N, 10). The scheduler steps after each batch. An
+    interruption ends the training early: the model keeps its weights so far, and the history its finished epochs.
+
+    Raises ValueError, as require_split does, where a split is not fit for it.
+    """
+    history = {"train_loss": [], "validation_loss": [], "validation_accuracy": []}
+    device = next(model.parameters()).device
+    require_split(*train)
+    require_split(*validation)
+    try:
+        with tqdm(total=num_epochs * len(train[0]), leave=False) as progress:
+            for epoch in range(1, num_epochs + 1):
+                model.train()
+                total_loss = 0.0
+                for images, labels in draw(*train, batch_size):
+                    loss = F.cross_entropy(model(images.to(device)), labels.to(device))
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    scheduler.step()
+                    total_loss += loss.item() * len(labels)
+                    progress.update(len(labels))
+                row = (total_loss / len(train[0]), *evaluate(model, *validation))
+                progress.set_description(f"epoch {epoch}: validation accuracy {row[2]:.3f}")
+                for name, value in zip(history, row):
+                    history[name].append(value)
+    except KeyboardInterrupt:
+        print(f"Stopped in epoch {epoch}: the weights so far and {epoch - 1} epochs of history are kept.")
+    return history
+
+
+@torch.no_grad()
+def recalibrate(model, images, batch_size=500):
+    """Measure the running statistics of every batch norm again, on images (N, C, H, W); no weight changes.
+
+    Each becomes the plain average over the batches. Everything else stays in evaluation mode, dropout included, and
+    so is the whole model afterwards.
+    """
+    model.eval()
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.reset_running_stats()
+        layer.momentum = None
+        layer.train()
+    for batch in images.split(batch_size):
+        model(batch.to(next(model.parameters()).device))
+    for layer, momentum in zip(norms, momenta):
+        layer.momentum = momentum
+    model.eval()

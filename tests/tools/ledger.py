@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from tests.tools import measure_06, measure_07
 from tests.tools.kernels import ROOT, settle_course_data
 from tests.tools.machine import surroundings
 from utils.data import batches, load_mnist
@@ -104,6 +105,12 @@ MEASUREMENTS = {
     "05_mnist": measure_05_mnist,
     "05_mnist_offline": measure_05_mnist_offline,
     "05_optimizers": measure_05_optimizers,
+    "06_augmentation": measure_06.measure_06_augmentation,
+    "06_overfitting": measure_06.measure_06_overfitting,
+    "06_normalisation": measure_06.measure_06_normalisation,
+    "07_learning_rates": measure_07.measure_07_learning_rates,
+    "07_batch_sizes": measure_07.measure_07_batch_sizes,
+    "07_small_set": measure_07.measure_07_small_set,
 }
 
 

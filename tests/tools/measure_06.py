@@ -1,0 +1,159 @@
+"""Lesson 06's measurements for `make ledger`: augmentations, treatments of overfitting, wrong normalisations.
+
+Everything runs by the lesson's own code: what `utils` holds is imported, and what stands in the notebook alone (the
+recipe `train_on`, the augmentations of the gallery) is read out of its cells.
+"""
+
+import ast
+import functools
+import time
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from tests.tools.cells import code_cells, parse, read
+from tests.tools.kernels import ROOT
+from tests.tools.taught import definitions
+from utils import models, training
+from utils.data import augmented_batches, batches, load_cifar10
+from utils.training import evaluate
+
+LESSON = ROOT / "notebooks" / "06_cifar10.ipynb"
+NUM_IMAGES, NUM_EPOCHS = 3_000, 12  # few images, seen often
+WEIGHT_DECAY = 1
+PLAIN = functools.partial(batches, shuffle=True)
+
+
+def lesson_06(**values):
+    """Return what lesson 06 defines: {name: function or class}. `values` are what its functions find beside them."""
+    space = {"np": np, "torch": torch, "F": F, "augmented_batches": augmented_batches, "batches": batches}
+    space |= {name: value for module in (models, training) for name, value in vars(module).items()}
+    own = [nodes[-1] for _, cell in code_cells(read(LESSON)) for nodes in definitions(parse(cell)).values()]
+    own = [node for node in own if isinstance(node, ast.FunctionDef) and node.name not in space]
+    space |= values
+    exec(compile(ast.Module(own, []), str(LESSON), "exec"), space)
+    return space
+
+
+@functools.cache
+def prepare():
+    """Return (CIFAR-10, the lesson's functions, its training split and its validation split, normalised)."""
+    cifar10 = load_cifar10()
+    pixels = cifar10.train.images.float().div_(255)
+    mean, std = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3))
+    del pixels
+    normalise = lesson_06()["normalise"]
+    train, validation = [
+        (normalise(images, mean, std), labels)
+        for images, labels in ((part[:20_000] for part in cifar10.train), cifar10.validation)
+    ]
+    return cifar10, lesson_06(validation=validation), train, validation
+
+
+@functools.cache
+def few_images(name, seed):
+    """Train by one of the lesson's settings on few images; return (its run, its history)."""
+    _, lesson, train, validation = prepare()
+    augment = {
+        "crop": lesson["crop"],
+        "colour": lesson["colour"],
+        "erasing": lesson["erasing"],
+        "mixup": lesson["mixup"],
+        "cutmix": lesson["cutmix"],
+        "upside down": lambda images, labels: (upside_down(images), labels),
+    }
+    draws = {
+        "flip": functools.partial(augmented_batches, padding=0),
+        "shift": functools.partial(augmented_batches, flip=0.0),
+        "flips and shifts": augmented_batches,
+        **{key: lesson["batches_with"](function) for key, function in augment.items()},
+    }
+    options = {
+        "nothing": {"num_judges": len(validation[1])},  # early stopping needs an exact score after each epoch
+        f"weight decay {WEIGHT_DECAY}": {"weight_decay": WEIGHT_DECAY},
+        "twice the images": {"num_epochs": NUM_EPOCHS // 2},
+    }.get(name, {})
+    count = NUM_IMAGES * (2 if name == "twice the images" else 1)
+    images, labels = train[0][:count], train[1][:count]
+    start = time.perf_counter()
+    model, history = lesson["train_on"](images, labels, draws.get(name, PLAIN), seed, **{"num_judges": 300} | options)
+    seconds = time.perf_counter() - start
+    run = {"name": name, "seed": seed, "validation_accuracy": round(evaluate(model, *validation)[1], 5)}
+    run |= {"train_accuracy": round(evaluate(model, images, labels)[1], 5), "seconds": round(seconds, 1)}
+    return run, history
+
+
+def upside_down(images):
+    """Return each image, with probability 1/2, with top and bottom exchanged."""
+    chosen = torch.rand(len(images)) < 0.5
+    return torch.where(chosen[:, None, None, None], images.flip(2), images)
+
+
+def entry(runs, about):
+    return {"source": prepare()[0].source, "split": "validation", "about": about, "runs": runs}
+
+
+def measure_06_augmentation(seeds=range(3)):
+    """Accuracy after equally many steps on few images, by augmentation."""
+    names = [
+        "nothing",
+        "flip",
+        "shift",
+        "flips and shifts",
+        "crop",
+        "colour",
+        "erasing",
+        "mixup",
+        "cutmix",
+        "upside down",
+    ]
+    runs = [few_images(name, seed)[0] for name, seed in tqdm([(name, seed) for name in names for seed in seeds])]
+    return entry(runs, f"{NUM_IMAGES:,} images, {NUM_EPOCHS} epochs, {len(seeds)} seeds")
+
+
+def measure_06_overfitting(seeds=range(3)):
+    """Accuracy after equally many steps, by the treatment of overfitting.
+
+    Early stopping takes the runs called "nothing" at the epoch whose validation loss was lowest.
+    """
+    names = ["nothing", f"weight decay {WEIGHT_DECAY}", "flips and shifts", "twice the images"]
+    runs = {name: [few_images(name, seed) for seed in seeds] for name in tqdm(names)}
+    early = []
+    for run, history in runs["nothing"]:
+        best = min(range(NUM_EPOCHS), key=history["validation_loss"].__getitem__)
+        accuracy = round(history["validation_accuracy"][best], 5)
+        early.append(run | {"name": "early stopping", "validation_accuracy": accuracy, "best_epoch": best + 1})
+        del early[-1]["train_accuracy"]
+    rows = [run for name in names for run, _ in runs[name]]
+    about = f"{NUM_IMAGES:,} images, {NUM_EPOCHS} epochs, {len(seeds)} seeds"
+    return entry(rows[: len(seeds)] + early + rows[len(seeds) :], about)
+
+
+def measure_06_normalisation(seeds=range(3)):
+    """Accuracy after one epoch on 10,000 images that were prepared rightly or wrongly, as were those that validate."""
+    cifar10, lesson, _, _ = prepare()
+    pixels = cifar10.train.images.float().div_(255)
+    mean, std = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3))
+    copied_std, everything = pixels.std(dim=(2, 3)).mean(dim=0), (pixels.mean().expand(3), pixels.std().expand(3))
+    del pixels
+    normalise = lesson["normalise"]
+    ways = {
+        "each channel": lambda images: normalise(images, mean, std),
+        "one number for all": lambda images: normalise(images, *everything),
+        "copied std": lambda images: normalise(images, mean, copied_std),
+        "only divided by 255": lambda images: images.float() / 255,
+        "bytes 0..255": lambda images: images.float(),
+        "divided by 255 twice": lambda images: (images.float() / 255**2 - mean.view(3, 1, 1)) / std.view(3, 1, 1),
+    }
+    runs = []
+    for (name, way), seed in tqdm([(way, seed) for way in ways.items() for seed in seeds]):
+        validation = way(cifar10.validation.images), cifar10.validation.labels
+        train_on = lesson_06(validation=validation)["train_on"]
+        start = time.perf_counter()
+        images, labels = (part[:10_000] for part in cifar10.train)
+        model, _ = train_on(way(images), labels, PLAIN, seed, num_epochs=1, num_judges=300)
+        run = {"name": name, "seed": seed, "validation_accuracy": round(evaluate(model, *validation)[1], 5)}
+        runs.append(run | {"seconds": round(time.perf_counter() - start, 1)})
+    return entry(runs, f"10,000 images, 1 epoch, {len(seeds)} seeds")
