@@ -22,7 +22,7 @@ from utils.training import evaluate
 
 LESSON = ROOT / "notebooks" / "06_cifar10.ipynb"
 NUM_IMAGES, NUM_EPOCHS = 3_000, 12  # few images, seen often
-WEIGHT_DECAY = 1
+WEIGHT_DECAY = 2
 PLAIN = functools.partial(batches, shuffle=True)
 
 
@@ -80,7 +80,8 @@ def few_images(name, seed):
     start = time.perf_counter()
     model, history = lesson["train_on"](images, labels, draws.get(name, PLAIN), seed, **{"num_judges": 300} | options)
     seconds = time.perf_counter() - start
-    run = {"name": name, "seed": seed, "validation_accuracy": round(evaluate(model, *validation)[1], 5)}
+    loss, accuracy = evaluate(model, *validation)
+    run = {"name": name, "seed": seed, "validation_accuracy": round(accuracy, 5), "validation_loss": round(loss, 4)}
     run |= {"train_accuracy": round(evaluate(model, images, labels)[1], 5), "seconds": round(seconds, 1)}
     return run, history
 
@@ -123,8 +124,8 @@ def measure_06_overfitting(seeds=range(3)):
     early = []
     for run, history in runs["nothing"]:
         best = min(range(NUM_EPOCHS), key=history["validation_loss"].__getitem__)
-        accuracy = round(history["validation_accuracy"][best], 5)
-        early.append(run | {"name": "early stopping", "validation_accuracy": accuracy, "best_epoch": best + 1})
+        scores = {name: history[name][best] for name in ("validation_accuracy", "validation_loss")}
+        early.append({**run, **scores, "name": "early stopping", "best_epoch": best + 1})
         del early[-1]["train_accuracy"]
     rows = [run for name in names for run, _ in runs[name]]
     about = f"{NUM_IMAGES:,} images, {NUM_EPOCHS} epochs, {len(seeds)} seeds"
