@@ -26,6 +26,17 @@ def solution_paths(root=ROOT):
     return sorted((Path(root) / "notebooks" / "solutions").glob(NOTEBOOK_PATTERN))
 
 
+@contextlib.contextmanager
+def offline_data():
+    """Let COURSE_DATA be "offline" within the block: the data that need no network."""
+    chosen = os.environ.get("COURSE_DATA")
+    os.environ["COURSE_DATA"] = "offline"
+    try:
+        yield
+    finally:
+        os.environ.pop("COURSE_DATA") if chosen is None else os.environ.update(COURSE_DATA=chosen)
+
+
 def settle_course_data(default):
     """Set COURSE_DATA to `default` where it is unset, and make a folder's path absolute (kernels run elsewhere).
 

@@ -6,7 +6,6 @@ Each measurement calls the code that its lesson taught, and records where it ran
 
 import argparse
 import json
-import os
 import time
 
 import torch
@@ -14,7 +13,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from tests.tools import measure_06, measure_07
-from tests.tools.kernels import ROOT, settle_course_data
+from tests.tools.kernels import ROOT, offline_data, settle_course_data
 from tests.tools.machine import surroundings
 from utils.data import batches, load_mnist
 from utils.models import SmallCNN
@@ -59,12 +58,8 @@ def measure_05_mnist(seeds=range(5)):
 
 def measure_05_mnist_offline(seeds=range(5)):
     """The same recipe on the digits that need no network."""
-    chosen = os.environ.get("COURSE_DATA")
-    os.environ["COURSE_DATA"] = "offline"
-    try:
+    with offline_data():
         return measure_05_mnist(seeds)
-    finally:
-        os.environ.pop("COURSE_DATA") if chosen is None else os.environ.update(COURSE_DATA=chosen)
 
 
 def optimizer_run(make_optimizer, seed, train, validation):
@@ -105,6 +100,8 @@ MEASUREMENTS = {
     "05_mnist": measure_05_mnist,
     "05_mnist_offline": measure_05_mnist_offline,
     "05_optimizers": measure_05_optimizers,
+    "06_cifar10": measure_06.measure_06_cifar10,
+    "06_drawn10": measure_06.measure_06_drawn10,
     "06_augmentation": measure_06.measure_06_augmentation,
     "06_overfitting": measure_06.measure_06_overfitting,
     "06_normalisation": measure_06.measure_06_normalisation,

@@ -1,4 +1,5 @@
-"""Lesson 06's measurements for `make ledger`: augmentations, treatments of overfitting, wrong normalisations.
+"""Lesson 06's measurements for `make ledger`: its final accuracy, augmentations, treatments of overfitting, wrong
+normalisations, and the same network on Drawn-10.
 
 Everything runs by the lesson's own code: what `utils` holds is imported, and what stands in the notebook alone (the
 recipe `train_on`, the augmentations of the gallery) is read out of its cells.
@@ -14,9 +15,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from tests.tools.cells import code_cells, parse, read
-from tests.tools.kernels import ROOT
+from tests.tools.kernels import ROOT, offline_data
 from tests.tools.taught import definitions
-from utils import models, training
+from utils import drawn, models, training
 from utils.data import augmented_batches, batches, load_cifar10
 from utils.training import evaluate
 
@@ -41,12 +42,10 @@ def lesson_06(**values):
 def prepare():
     """Return (CIFAR-10, the lesson's functions, its training split and its validation split, normalised)."""
     cifar10 = load_cifar10()
-    pixels = cifar10.train.images.float().div_(255)
-    mean, std = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3))
-    del pixels
+    numbers = statistics(cifar10.train.images)
     normalise = lesson_06()["normalise"]
     train, validation = [
-        (normalise(images, mean, std), labels)
+        (normalise(images, *numbers), labels)
         for images, labels in ((part[:20_000] for part in cifar10.train), cifar10.validation)
     ]
     return cifar10, lesson_06(validation=validation), train, validation
@@ -84,6 +83,49 @@ def few_images(name, seed):
     run = {"name": name, "seed": seed, "validation_accuracy": round(accuracy, 5), "validation_loss": round(loss, 4)}
     run |= {"train_accuracy": round(evaluate(model, images, labels)[1], 5), "seconds": round(seconds, 1)}
     return run, history
+
+
+def statistics(images):
+    """Return the mean and the standard deviation of each channel, as the lesson takes them."""
+    pixels = images.float().div_(255)
+    return pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3))
+
+
+def measure_06_cifar10(seeds=range(5)):
+    """The final accuracy of lesson 06's headline training, and its seconds: spread over seeds."""
+    cifar10 = load_cifar10()
+    numbers = statistics(cifar10.train.images)
+    normalise = lesson_06()["normalise"]
+    splits = (cifar10.train, cifar10.validation, cifar10.test)
+    train, validation, test = [(normalise(images, *numbers), labels) for images, labels in splits]
+    lesson, draw = lesson_06(validation=validation), functools.partial(augmented_batches, padding=2)
+    runs = []
+    for seed in seeds:
+        start = time.perf_counter()
+        model, _ = lesson["train_on"](*train, draw, seed, num_epochs=4)
+        run = {"seed": seed, "seconds": round(time.perf_counter() - start, 1)}
+        scores = {"validation": evaluate(model, *validation)[1], "test": evaluate(model, *test)[1]}
+        runs.append(run | {f"{split}_accuracy": round(accuracy, 5) for split, accuracy in scores.items()})
+    about = f"{len(train[1]):,} images, 4 epochs, {len(seeds)} seeds"
+    return {"source": cifar10.source, "split": "test", "about": about, "runs": runs}
+
+
+def measure_06_drawn10(seeds=range(5)):
+    """The same network and as many epochs as in the lesson on Drawn-10, with and without flips and shifts."""
+    with offline_data():
+        data = load_cifar10()
+    numbers = statistics(data.train.images)
+    normalise = lesson_06()["normalise"]
+    train, validation = [(normalise(images, *numbers), labels) for images, labels in (data.train, data.validation)]
+    train_on, runs = lesson_06(validation=validation)["train_on"], []
+    draws = {"nothing": PLAIN, "flips and shifts": functools.partial(augmented_batches, padding=2)}
+    for (name, draw), seed in tqdm([(draw, seed) for draw in draws.items() for seed in seeds]):
+        start = time.perf_counter()
+        model, _ = train_on(*train, draw, seed, num_epochs=15)
+        run = {"name": name, "seed": seed, "validation_accuracy": round(evaluate(model, *validation)[1], 5)}
+        runs.append(run | {"seconds": round(time.perf_counter() - start, 1)})
+    about = f"{len(train[1]):,} images, 15 epochs, {len(seeds)} seeds"
+    return {"source": data.source, "drawings": drawn.version(), "split": "validation", "about": about, "runs": runs}
 
 
 def upside_down(images):
