@@ -97,6 +97,18 @@ def batches(images, labels, batch_size, shuffle=False):
         yield images[chosen], labels[chosen]
 
 
+def normalise(images, mean, std):
+    """Return images 0..255 as floats with mean 0 and standard deviation 1 in each channel.
+
+    `images` are (N, 3, H, W); `mean` and `std` are (3,), of the training split, for pixels from 0 to 1.
+    Raises ValueError for a channel without spread.
+    """
+    if not (std > 0).all():
+        raise ValueError(f"a channel without spread cannot be normalised: its standard deviations are {std.tolist()}")
+    pixels = images.to(torch.float32, copy=True).div_(255)
+    return pixels.sub_(mean.view(3, 1, 1)).div_(std.view(3, 1, 1))
+
+
 class ImageDataset(Dataset):
     """One image at a time: (transform(PIL image), label), from images (N, 3, H, W) uint8 and labels (N,).
 

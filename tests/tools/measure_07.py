@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from utils.data import batches, load_cifar10
+from utils.data import batches, load_cifar10, normalise
 from utils.models import NormCNN
 from utils.training import evaluate, get_device, recalibrate, set_seed
 
@@ -36,10 +36,11 @@ SMALL_NETWORKS = {  # name: norm, learning rate, dropouts
 def prepare(num_images=NUM_IMAGES):
     """Return CIFAR-10's source, its first training images and its validation split, normalised as in lesson 07."""
     cifar10 = load_cifar10()
-    pixels = cifar10.train.images[:num_images].float() / 255
-    mean, std = pixels.mean(dim=(0, 2, 3), keepdim=True), pixels.std(dim=(0, 2, 3), keepdim=True)
-    validation = (cifar10.validation.images.float() / 255 - mean) / std, cifar10.validation.labels
-    return cifar10.source, ((pixels - mean) / std, cifar10.train.labels[:num_images]), validation
+    images, labels = (part[:num_images] for part in cifar10.train)
+    pixels = images.float() / 255
+    statistics = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3))
+    validation = normalise(cifar10.validation.images, *statistics), cifar10.validation.labels
+    return cifar10.source, (normalise(images, *statistics), labels), validation
 
 
 def network(seed, norm, **dropout):
