@@ -15,7 +15,7 @@ import utils.training
 from tests.tools import measure_06, taught
 from tests.tools.cells import code_cells, parse, read
 from utils.arithmetic import layer_table
-from utils.data import ImageDataset, augmented_batches, batches
+from utils.data import ImageDataset, augmented_batches, batches, normalise_channels
 from utils.models import ColourCNN
 from utils.training import evaluate, fit_augmented, require_split, set_seed
 
@@ -246,12 +246,12 @@ def test_normalise_gives_each_channel_mean_0_and_spread_1_and_leaves_its_images(
     mean, std = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3))
     for given in (images, images.float()):
         before = given.clone()
-        made = lesson["normalise"](given, mean, std)
+        made = normalise_channels(given, mean, std)
         assert torch.allclose(made.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5)
         assert torch.allclose(made.std(dim=(0, 2, 3)), torch.ones(3), atol=1e-5)
         assert torch.equal(given, before)
     with pytest.raises(ValueError, match="a channel without spread cannot be normalised"):
-        lesson["normalise"](images, mean, torch.tensor([0.2, 0.0, 0.3]))
+        normalise_channels(images, mean, torch.tensor([0.2, 0.0, 0.3]))
 
 
 @pytest.mark.parametrize("name", ["crop", "colour", "erasing"])

@@ -97,7 +97,7 @@ def batches(images, labels, batch_size, shuffle=False):
         yield images[chosen], labels[chosen]
 
 
-def normalise(images, mean, std):
+def normalise_channels(images, mean, std):
     """Return images 0..255 as floats with mean 0 and standard deviation 1 in each channel.
 
     `images` are (N, 3, H, W); `mean` and `std` are (3,), of the training split, for pixels from 0 to 1.

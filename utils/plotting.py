@@ -195,31 +195,34 @@ def plot_ranges(results, x, ax=None):
     return ax
 
 
-def plot_runs(results, ax=None):
-    """Plot the accuracies of runs, a row a name: a dot a seed, and a bar at the mean on the validation split.
+def plot_runs(results, ax=None, measure="validation_accuracy"):
+    """Plot the scores of runs, a row a name: a dot a seed, a bar at their mean, and the mean in numbers at the right.
 
-    `results` is what load_results returns; its runs have the keys name, validation_accuracy and, where the images
-    trained on were scored too, train_accuracy (hollow dots). Returns the axes.
+    `results` is what load_results returns; its runs have the keys name, `measure` ("validation_accuracy",
+    "validation_loss" …) and, where the images trained on were scored too, train_accuracy: hollow dots beside the
+    validation accuracies. Returns the axes.
     """
-    names = list(dict.fromkeys(run["name"] for run in results["runs"]))
+    runs, is_accuracy = results["runs"], measure.endswith("accuracy")
+    factor, digits = (100, 1) if is_accuracy else (1, 2)
+    names = list(dict.fromkeys(run["name"] for run in runs))
     if ax is None:
         _, ax = plt.subplots(figsize=(9.5, 0.42 * len(names) + 1.3))
-    places = [names.index(run["name"]) for run in results["runs"]]
-    scores = np.array([100 * run["validation_accuracy"] for run in results["runs"]])
-    scored = [
-        (100 * run["train_accuracy"], names.index(run["name"])) for run in results["runs"] if "train_accuracy" in run
-    ]
-    if scored:
-        trained, rows = zip(*scored)
-        ax.plot(trained, rows, "o", color="C1", markerfacecolor="none", markersize=8, label="images trained on")
-    ax.plot(scores, places, "o", color="C0", markersize=7, alpha=0.7, label="validation")
-    means = [scores[np.array(places) == row].mean() for row in range(len(names))]
-    ax.plot(means, range(len(names)), "|", color="C0", markersize=22, markeredgewidth=2.5)
+    trained = [(100 * run["train_accuracy"], names.index(run["name"])) for run in runs if "train_accuracy" in run]
+    if trained and is_accuracy:
+        ax.plot(*zip(*trained), "o", color="C1", markerfacecolor="none", markersize=8, label="images trained on")
+    for row, name in enumerate(names):
+        scores = [factor * run[measure] for run in runs if run["name"] == name]
+        label = measure.partition("_")[0] if row == 0 else None
+        ax.plot(scores, [row] * len(scores), "o", color="C0", markersize=7, alpha=0.7, label=label)
+        ax.plot(np.mean(scores), row, "|", color="C0", markersize=22, markeredgewidth=2.5)
+        mean = f"{np.mean(scores):.{digits}f}"
+        ax.text(1.015, row, mean, transform=ax.get_yaxis_transform(), va="center", color="C0")
     title = f"{results['source']}: {results['about']}"
-    ax.set(yticks=range(len(names)), yticklabels=names, xlabel="accuracy (%)", title=title)
+    xlabel = "accuracy (%)" if is_accuracy else measure.replace("_", " ")
+    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlabel=xlabel, title=title)
     ax.grid(True, axis="y", alpha=0.5)
-    ax.invert_yaxis()
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    if is_accuracy:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.08, 1))
     return ax
 
 

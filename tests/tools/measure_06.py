@@ -12,13 +12,15 @@ import time
 import numpy as np
 import torch
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
+from torchvision.transforms import v2
 from tqdm import tqdm
 
 from tests.tools.cells import code_cells, parse, read
 from tests.tools.kernels import ROOT, offline_data
 from tests.tools.taught import definitions
 from utils import drawn, models, training
-from utils.data import augmented_batches, batches, load_cifar10
+from utils.data import ImageDataset, augmented_batches, batches, load_cifar10, normalise_channels
 from utils.training import evaluate
 
 LESSON = ROOT / "notebooks" / "06_cifar10.ipynb"
@@ -30,6 +32,7 @@ PLAIN = functools.partial(batches, shuffle=True)
 def lesson_06(**values):
     """Return what lesson 06 defines: {name: function or class}. `values` are what its functions find beside them."""
     space = {"np": np, "torch": torch, "F": F, "augmented_batches": augmented_batches, "batches": batches}
+    space |= {"time": time, "plain": PLAIN}
     space |= {name: value for module in (models, training) for name, value in vars(module).items()}
     own = [nodes[-1] for _, cell in code_cells(read(LESSON)) for nodes in definitions(parse(cell)).values()]
     own = [node for node in own if isinstance(node, ast.FunctionDef) and node.name not in space]
@@ -43,16 +46,15 @@ def prepare():
     """Return (CIFAR-10, the lesson's functions, its training split and its validation split, normalised)."""
     cifar10 = load_cifar10()
     numbers = statistics(cifar10.train.images)
-    normalise = lesson_06()["normalise"]
     train, validation = [
-        (normalise(images, *numbers), labels)
+        (normalise_channels(images, *numbers), labels)
         for images, labels in ((part[:20_000] for part in cifar10.train), cifar10.validation)
     ]
     return cifar10, lesson_06(validation=validation), train, validation
 
 
 @functools.cache
-def few_images(name, seed):
+def few_images(name, seed, num_epochs=NUM_EPOCHS):
     """Train by one of the lesson's settings on few images; return (its run, its history)."""
     _, lesson, train, validation = prepare()
     augment = {
@@ -68,16 +70,18 @@ def few_images(name, seed):
         "shift": functools.partial(augmented_batches, flip=0.0),
         "flips and shifts": augmented_batches,
         **{key: lesson["batches_with"](function) for key, function in augment.items()},
+        "flips, shifts, cutmix": lesson["batches_with"](lesson["cutmix"], augmented_batches),
     }
     options = {
         "nothing": {"num_judges": len(validation[1])},  # early stopping needs an exact score after each epoch
         f"weight decay {WEIGHT_DECAY}": {"weight_decay": WEIGHT_DECAY},
-        "twice the images": {"num_epochs": NUM_EPOCHS // 2},
+        "twice the images": {"num_epochs": num_epochs // 2},
     }.get(name, {})
+    options = {"num_judges": 300, "num_epochs": num_epochs} | options
     count = NUM_IMAGES * (2 if name == "twice the images" else 1)
     images, labels = train[0][:count], train[1][:count]
     start = time.perf_counter()
-    model, history = lesson["train_on"](images, labels, draws.get(name, PLAIN), seed, **{"num_judges": 300} | options)
+    model, history = lesson["train_on"](images, labels, draws.get(name, PLAIN), seed, **options)
     seconds = time.perf_counter() - start
     loss, accuracy = evaluate(model, *validation)
     run = {"name": name, "seed": seed, "validation_accuracy": round(accuracy, 5), "validation_loss": round(loss, 4)}
@@ -95,9 +99,8 @@ def measure_06_cifar10(seeds=range(5)):
     """The final accuracy of lesson 06's headline training, and its seconds: spread over seeds."""
     cifar10 = load_cifar10()
     numbers = statistics(cifar10.train.images)
-    normalise = lesson_06()["normalise"]
     splits = (cifar10.train, cifar10.validation, cifar10.test)
-    train, validation, test = [(normalise(images, *numbers), labels) for images, labels in splits]
+    train, validation, test = [(normalise_channels(images, *numbers), labels) for images, labels in splits]
     lesson, draw = lesson_06(validation=validation), functools.partial(augmented_batches, padding=2)
     runs = []
     for seed in seeds:
@@ -115,8 +118,9 @@ def measure_06_drawn10(seeds=range(5)):
     with offline_data():
         data = load_cifar10()
     numbers = statistics(data.train.images)
-    normalise = lesson_06()["normalise"]
-    train, validation = [(normalise(images, *numbers), labels) for images, labels in (data.train, data.validation)]
+    train, validation = [
+        (normalise_channels(images, *numbers), labels) for images, labels in (data.train, data.validation)
+    ]
     train_on, runs = lesson_06(validation=validation)["train_on"], []
     draws = {"nothing": PLAIN, "flips and shifts": functools.partial(augmented_batches, padding=2)}
     for (name, draw), seed in tqdm([(draw, seed) for draw in draws.items() for seed in seeds]):
@@ -156,6 +160,35 @@ def measure_06_augmentation(seeds=range(3)):
     return entry(runs, f"{NUM_IMAGES:,} images, {NUM_EPOCHS} epochs, {len(seeds)} seeds")
 
 
+def measure_06_patience(seeds=range(3)):
+    """The same with three times as many epochs, for those augmentations that change an image most."""
+    names, num_epochs = ["nothing", "flips and shifts", "cutmix", "flips, shifts, cutmix"], 3 * NUM_EPOCHS
+    settings = [(name, seed) for name in names for seed in seeds]
+    runs = [few_images(name, seed, num_epochs)[0] for name, seed in tqdm(settings)]
+    return entry(runs, f"{NUM_IMAGES:,} images, {num_epochs} epochs, {len(seeds)} seeds")
+
+
+def measure_06_loading(rounds=range(3), num_images=8_000, batch_size=128):
+    """Images a second, with the same augmentation: a DataLoader with 0 to 4 workers, and whole batches."""
+    cifar10, lesson, train, _ = prepare()
+    numbers = [channel.tolist() for channel in statistics(cifar10.train.images)]
+    steps = [v2.RandomCrop(32, padding=4, padding_mode="reflect"), v2.RandomHorizontalFlip()]
+    steps += [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*numbers)]
+    images, labels = (part[:num_images] for part in train)
+    dataset = ImageDataset(cifar10.train.images[:num_images], labels, v2.Compose(steps))
+    runs = []
+    for number in rounds:
+        for workers in range(5):
+            ways = {"persistent_workers": True, "multiprocessing_context": "spawn"} if workers else {}
+            loader = DataLoader(dataset, batch_size, shuffle=True, num_workers=workers, **ways)
+            rate = lesson["images_a_second"](loader.__iter__)
+            runs.append({"name": "DataLoader", "workers": workers, "round": number, "images_a_second": round(rate)})
+        rate = lesson["images_a_second"](lambda: augmented_batches(images, labels, batch_size))
+        runs.append({"name": "whole batches", "round": number, "images_a_second": round(rate)})
+    about = f"{num_images:,} images in batches of {batch_size}, {len(rounds)} rounds"
+    return {"source": cifar10.source, "split": "training", "about": about, "runs": runs}
+
+
 def measure_06_overfitting(seeds=range(3)):
     """Accuracy after equally many steps, by the treatment of overfitting.
 
@@ -176,16 +209,15 @@ def measure_06_overfitting(seeds=range(3)):
 
 def measure_06_normalisation(seeds=range(3)):
     """Accuracy after one epoch on 10,000 images that were prepared rightly or wrongly, as were those that validate."""
-    cifar10, lesson, _, _ = prepare()
+    cifar10 = load_cifar10()
     pixels = cifar10.train.images.float().div_(255)
     mean, std = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3))
     copied_std, everything = pixels.std(dim=(2, 3)).mean(dim=0), (pixels.mean().expand(3), pixels.std().expand(3))
     del pixels
-    normalise = lesson["normalise"]
     ways = {
-        "each channel": lambda images: normalise(images, mean, std),
-        "one number for all": lambda images: normalise(images, *everything),
-        "copied std": lambda images: normalise(images, mean, copied_std),
+        "each channel": lambda images: normalise_channels(images, mean, std),
+        "one number for all": lambda images: normalise_channels(images, *everything),
+        "copied std": lambda images: normalise_channels(images, mean, copied_std),
         "only divided by 255": lambda images: images.float() / 255,
         "bytes 0..255": lambda images: images.float(),
         "divided by 255 twice": lambda images: (images.float() / 255**2 - mean.view(3, 1, 1)) / std.view(3, 1, 1),

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from utils.data import batches, load_cifar10, normalise
+from utils.data import batches, load_cifar10, normalise_channels
 from utils.models import NormCNN
 from utils.training import evaluate, get_device, recalibrate, set_seed
 
@@ -39,8 +39,8 @@ def prepare(num_images=NUM_IMAGES):
     images, labels = (part[:num_images] for part in cifar10.train)
     pixels = images.float() / 255
     statistics = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3))
-    validation = normalise(cifar10.validation.images, *statistics), cifar10.validation.labels
-    return cifar10.source, (normalise(images, *statistics), labels), validation
+    validation = normalise_channels(cifar10.validation.images, *statistics), cifar10.validation.labels
+    return cifar10.source, (normalise_channels(images, *statistics), labels), validation
 
 
 def network(seed, norm, **dropout):

@@ -9,7 +9,7 @@ TAUGHT = {
     "models": None,
     "training": None,
     "explain": None,
-    "data": {"batches", "augmented_batches"},
+    "data": {"batches", "normalise_channels", "augmented_batches"},
 }
 # A lesson that shows a trained network before training is taught may import these.
 DEMONSTRATIONS = {"00": {"models", "training"}, "04": {"models", "training"}}
