@@ -175,16 +175,22 @@ def plot_sweep(results, ax=None):
 def plot_ranges(results, x, ax=None):
     """Plot accuracy against `x` ("lr", "batch_size" …), a line a network with the range over its seeds.
 
-    `results` is what load_results returns; its runs have the keys network, validation_accuracy and x. Returns the axes.
+    `results` is what load_results returns; its runs have the keys network, validation_accuracy and x. A network that
+    was measured at one place, because x means nothing to it, is drawn as a dashed level. Returns the axes.
     """
     if ax is None:
         _, ax = plt.subplots()
-    for name, marker in zip(dict.fromkeys(run["network"] for run in results["runs"]), "os^D"):
+    for i, name in enumerate(dict.fromkeys(run["network"] for run in results["runs"])):
         runs = [run for run in results["runs"] if run["network"] == name]
         places = sorted({run[x] for run in runs})
         scores = [[100 * run["validation_accuracy"] for run in runs if run[x] == place] for place in places]
-        ax.plot(places, [np.mean(values) for values in scores], marker + "-", label=name)
-        ax.fill_between(places, [min(values) for values in scores], [max(values) for values in scores], alpha=0.2)
+        if len(places) == 1:
+            ax.axhline(np.mean(scores), color=f"C{i}", linestyle="--", label=name)
+            continue
+        ax.plot(places, [np.mean(values) for values in scores], "os^D"[i] + "-", color=f"C{i}", label=name)
+        ax.fill_between(
+            places, [min(values) for values in scores], [max(values) for values in scores], color=f"C{i}", alpha=0.2
+        )
     title = f"{results['source']}: {results['about']}"
     ax.set(xscale="log", ylabel="validation accuracy (%)", title=title)
     places = sorted({run[x] for run in results["runs"]})

@@ -26,7 +26,8 @@ def short(value):
 
 def draw_map(ax, left, top, grid, face):
     """Draw a 2 × 2 map with its numbers."""
-    common.draw_cells(ax, left, top, (2, 2), CELL, face, lambda i, j: short(grid[i][j]), 14)
+    size = 14 if max(len(short(value)) for row in grid for value in row) < 4 else 12
+    common.draw_cells(ax, left, top, (2, 2), CELL, face, lambda i, j: short(grid[i][j]), size)
 
 
 def draw_row(ax, tops, images, statistics, title):

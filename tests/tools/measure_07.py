@@ -98,8 +98,12 @@ def measure_07_batch_sizes(seeds=range(3)):
         model = network(seed, norm)
         seconds = run(model, train, lr=0.1, one_cycle=True, part=part)
         accuracy = round(evaluate(model, *validation)[1], 5)
-        row = {"network": norm, "batch_size": part, "seed": seed, "validation_accuracy": accuracy}
-        runs.append({**row, "seconds": seconds})
+        row = {"batch_size": part, "seed": seed, "seconds": seconds}
+        runs.append({"network": norm, **row, "validation_accuracy": accuracy})
+        if norm == "batch norm":
+            recalibrate(model, train[0])
+            accuracy = round(evaluate(model, *validation)[1], 5)
+            runs.append({"network": f"{norm}, memory renewed", **row, "validation_accuracy": accuracy})
     return report(source, seeds, NUM_IMAGES, 1, runs)
 
 

@@ -20,7 +20,9 @@ def rand(*shape):
 
 
 def library_batch_norm(x, gamma, beta, eps):
-    return F.batch_norm(x, None, None, gamma, beta, training=True, eps=eps)
+    """PyTorch's, in double precision: in single, a constant channel comes out wrong in the fourth decimal."""
+    gamma, beta = (None if numbers is None else numbers.double() for numbers in (gamma, beta))
+    return F.batch_norm(x.double(), None, None, gamma, beta, training=True, eps=eps).float()
 
 
 def normalised(dims=None, correction=0, eps_inside=True, use_gamma=True, use_beta=True, root=True, epsilon=True):
@@ -51,7 +53,7 @@ check_batch_norm = FunctionExercise(
         (3 * randn(4, 3, 2, 5) + 2, rand(3) + 1, randn(3), 0.1),
         (2 * randn(6, 4) - 1, rand(4) + 1, randn(4), 0.2),
         (randn(3, 2, 7), rand(2) + 0.5, randn(2), 0.05),
-        (torch.full((2, 2, 2, 2), 5.0), rand(2) + 1, randn(2), 1e-5),
+        (torch.full((2, 2, 2, 2), 5.0), rand(2) + 1, randn(2), 0.01),
     ],
     mistakes=[
         (
@@ -69,6 +71,23 @@ check_batch_norm = FunctionExercise(
         (
             normalised(correction=1),
             "the variance is the unbiased one (divided by n − 1); the batch is normalised with the biased one (n).",
+        ),
+        (
+            normalised(correction=1, eps_inside=False),
+            "x.std() is the unbiased one (divided by n − 1), and eps belongs to the variance, inside of the root.",
+        ),
+        (
+            normalised(dims=lambda x: (1,)),
+            "the statistics are taken over the channels: they belong to a channel, over all other axes.",
+        ),
+        (
+            normalised(dims=lambda x: (0, 1)),
+            "the statistics are taken over images and channels: keep axis 1, and take all others.",
+        ),
+        (lambda x, gamma, beta, eps: library_batch_norm(x, gamma, beta, 1e-5), "eps is an argument: use it."),
+        (
+            lambda x, gamma, beta, eps: library_batch_norm(x, beta, gamma, eps),
+            "gamma and beta have changed places: gamma scales, beta shifts.",
         ),
         (normalised(eps_inside=False), "eps is added outside of the root: it belongs to the variance."),
         (normalised(epsilon=False), "eps is missing: a channel that is constant divides zero by zero."),
@@ -89,15 +108,18 @@ def autograd_batch_norm(x, upstream, gamma, eps):
     return x.grad
 
 
-def gradient(through_mean=True, through_variance=True, mean=torch.mean, use_gamma=True, use_spread=True):
+def gradient(
+    through_mean=True, through_variance=True, mean=torch.mean, use_gamma=True, use_spread=True, sign=1,
+    correction=0, along_z=True, divided=True,
+):  # fmt: skip
     """Return the gradient by hand; every argument is a mistake that can be switched on."""
 
     def batch_norm_gradient(x, upstream, gamma, eps):
-        spread = (x.var(dim=0, correction=0) + eps).sqrt()
-        z = (x - x.mean(dim=0)) / spread
+        spread = (x.var(dim=0, correction=correction) + eps).sqrt()
+        z = (x - x.mean(dim=0)) / (spread if divided else 1.0)
         result = upstream.clone()
         result -= mean(upstream, dim=0) if through_mean else 0.0
-        result -= z * mean(upstream * z, dim=0) if through_variance else 0.0
+        result -= sign * (z if along_z else 1.0) * mean(upstream * z, dim=0) if through_variance else 0.0
         return result * (gamma if use_gamma else 1.0) / (spread if use_spread else 1.0)
 
     return batch_norm_gradient
@@ -127,6 +149,13 @@ check_batch_norm_gradient = FunctionExercise(
             gradient(mean=torch.sum),
             "sums where there should be means: each of the n values is a 1/n part of mean and variance.",
         ),
+        (gradient(sign=-1), "the part along z is added: it has to be subtracted, so that none is left."),
+        (
+            gradient(along_z=False),
+            "the mean of upstream · z is subtracted as it is: multiply it by z first, each row by its own.",
+        ),
+        (gradient(divided=False), "x − mean stands where z should: divide it by √(variance + eps)."),
+        (gradient(correction=1), "the variance is the unbiased one; batch norm divides by n."),
         (gradient(use_gamma=False), "gamma is forgotten: it scales the output, and so the gradient."),
         (gradient(use_spread=False), "the division by √(variance + eps) is forgotten."),
     ],
@@ -186,6 +215,25 @@ check_merge_statistics = FunctionExercise(
             merged(sign=-1),
             "the differences between the means are subtracted; they add to the variance.",
         ),
+        (
+            lambda means, variances, counts: (
+                (counts * means).sum() / counts.sum(),
+                (counts * (variances + means**2)).sum() / counts.sum(),
+            ),
+            "the variance is the mean of the squares; the square of the common mean has not been subtracted.",
+        ),
+        (
+            lambda means, variances, counts: (
+                (counts * means).sum() / counts.sum(),
+                (counts * variances).sum() / counts.sum() + means.var(),
+            ),
+            "the spread of the means is taken as if all parts were equal: weigh it by the counts, and divide by all.",
+        ),
+        (
+            lambda means, variances, counts: ((counts * means).sum(), merged()(means, variances, counts)[1]),
+            "the variance is right; the mean is a sum: divide by the number of all values.",
+        ),
+        (merged(weighted=False), "the mean does not weigh the parts by their size."),
         (merged(root=True), "that is the standard deviation: the variance was asked for."),
     ],
 )
@@ -230,7 +278,7 @@ check_drop_maps = FunctionExercise(
         (randn(3, 4, 2, 3), 0.25, rand(3, 4), True),
         (randn(4, 3, 2, 2), 0.6, rand(4, 3), True),
         (randn(2, 2, 2, 2), 0.4, rand(2, 2), False),
-        (randn(2, 2, 2, 2), 0.0, rand(2, 2), True),
+        (randn(2, 3, 2, 2), 0.5, rand(2, 3), True),
     ],
     mistakes=[
         (dropping(scale=lambda p: 1.0), "nothing is scaled: with p = 0.5 the next layer would get half, on average."),
@@ -244,14 +292,23 @@ check_drop_maps = FunctionExercise(
         ),
         (dropping(always=True), "maps are dropped at inference too: with training=False, return the maps as they are."),
         (
-            dropping(keep=lambda numbers, p: numbers < p, scale=lambda p: 1 / p if p else 0.0),
+            dropping(keep=lambda numbers, p: numbers < p, scale=lambda p: 1 / p),
             "p and 1 − p are swapped: p is the share that is dropped.",
         ),
         (
             dropping(keep=lambda numbers, p: numbers < p),
             "the wrong maps are kept: drop where the random number is below p.",
         ),
-        (dropping(scale=lambda p: 1 / p if p else 0.0), "divided by p: the share that survives is 1 − p."),
+        (dropping(scale=lambda p: 1 / p), "divided by p: the share that survives is 1 − p."),
+        (dropping(scale=lambda p: 1 - p), "multiplied by 1 − p: divide, so that the average stays what it was."),
+        (
+            dropping(inference=lambda p: 1 / (1 - p)),
+            "scaled at inference too: with training=False, return the maps as they are.",
+        ),
+        (
+            lambda maps, p, random_numbers, training: dropping()(maps, p, random_numbers, not training),
+            "the two faces are exchanged: maps are dropped while training, and left alone at inference.",
+        ),
         (dropping(keep=first_image_only), "every image gets the mask of the first: each draws its own."),
         (dropping(keep=first_channel_only), "whole images are dropped: each channel has its own random number."),
     ],
@@ -311,6 +368,10 @@ check_fold_normalisation = FunctionExercise(
         (
             folding(shift=lambda w, b, mean, std: -((w / std[None, :, None, None])[:, :, 0, 0] * mean).sum(dim=1)),
             "the shift counts one tap only: add over all rows and columns of the kernel.",
+        ),
+        (
+            lambda weight, bias, mean, std: (weight, folding()(weight, bias, mean, std)[1]),
+            "the bias is right; the weights are unchanged: dividing the images by std is theirs to do.",
         ),
         (folding(keep_bias=False), "the convolution's own bias is lost."),
     ],
