@@ -224,10 +224,10 @@ def plot_runs(results, ax=None, measure="validation_accuracy"):
         mean = f"{np.mean(scores):.{digits}f}"
         ax.text(1.015, row, mean, transform=ax.get_yaxis_transform(), va="center", color="C0")
     title = f"{results['source']}: {results['about']}"
-    xlabel = "accuracy (%)" if is_accuracy else measure.replace("_", " ")
+    xlabel = "accuracy (%)" if trained and is_accuracy else measure.replace("_", " ") + (" (%)" if is_accuracy else "")
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlabel=xlabel, title=title)
     ax.grid(True, axis="y", alpha=0.5)
-    if is_accuracy:
+    if trained and is_accuracy:
         ax.legend(loc="upper left", bbox_to_anchor=(1.08, 1))
     return ax
 
@@ -260,7 +260,8 @@ def plot_bars(values, ax, xlabel, number="{:,.0f}"):
 def show_rows(rows, names, panel_size=0.8):
     """Show equally long rows of images, each a tensor (N, C, H, W), with a name before each row. Returns the axes."""
     length = len(rows[0])
-    axes = show_images([image for row in rows for image in row], columns=length, panel_size=panel_size)
+    images = [image for row in rows for image in row]
+    axes = show_images(images, columns=length, panel_size=panel_size, interpolation="nearest")
     for ax, name in zip(axes[::length], names):
         ax.set_ylabel(name, rotation=0, ha="right", va="center")
     return axes
