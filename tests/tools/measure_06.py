@@ -7,6 +7,7 @@ recipe `train_on`, the augmentations of the gallery) is read out of its cells.
 
 import ast
 import functools
+import statistics
 import time
 
 import numpy as np
@@ -32,7 +33,7 @@ PLAIN = functools.partial(batches, shuffle=True)
 def lesson_06(**values):
     """Return what lesson 06 defines: {name: function or class}. `values` are what its functions find beside them."""
     space = {"np": np, "torch": torch, "F": F, "augmented_batches": augmented_batches, "batches": batches}
-    space |= {"time": time, "plain": PLAIN}
+    space |= {"statistics": statistics, "time": time, "plain": PLAIN}
     space |= {name: value for module in (models, training) for name, value in vars(module).items()}
     own = [nodes[-1] for _, cell in code_cells(read(LESSON)) for nodes in definitions(parse(cell)).values()]
     own = [node for node in own if isinstance(node, ast.FunctionDef) and node.name not in space]
@@ -45,7 +46,7 @@ def lesson_06(**values):
 def prepare():
     """Return (CIFAR-10, the lesson's functions, its training split and its validation split, normalised)."""
     cifar10 = load_cifar10()
-    numbers = statistics(cifar10.train.images)
+    numbers = channel_statistics(cifar10.train.images)
     train, validation = [
         (normalise_channels(images, *numbers), labels)
         for images, labels in ((part[:20_000] for part in cifar10.train), cifar10.validation)
@@ -89,7 +90,7 @@ def few_images(name, seed, num_epochs=NUM_EPOCHS):
     return run, history
 
 
-def statistics(images):
+def channel_statistics(images):
     """Return the mean and the standard deviation of each channel, as the lesson takes them."""
     pixels = images.float().div_(255)
     return pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3))
@@ -98,7 +99,7 @@ def statistics(images):
 def measure_06_cifar10(seeds=range(5)):
     """The final accuracy of lesson 06's headline training, and its seconds: spread over seeds."""
     cifar10 = load_cifar10()
-    numbers = statistics(cifar10.train.images)
+    numbers = channel_statistics(cifar10.train.images)
     splits = (cifar10.train, cifar10.validation, cifar10.test)
     train, validation, test = [(normalise_channels(images, *numbers), labels) for images, labels in splits]
     lesson, draw = lesson_06(validation=validation), functools.partial(augmented_batches, padding=2)
@@ -117,7 +118,7 @@ def measure_06_drawn10(seeds=range(5)):
     """The same network and as many epochs as in the lesson on Drawn-10, with and without flips and shifts."""
     with offline_data():
         data = load_cifar10()
-    numbers = statistics(data.train.images)
+    numbers = channel_statistics(data.train.images)
     train, validation = [
         (normalise_channels(images, *numbers), labels) for images, labels in (data.train, data.validation)
     ]
@@ -171,7 +172,7 @@ def measure_06_patience(seeds=range(3)):
 def measure_06_loading(rounds=range(3), num_images=8_000, batch_size=128):
     """Images a second, with the same augmentation: a DataLoader with 0 to 4 workers, and whole batches."""
     cifar10, lesson, train, _ = prepare()
-    numbers = [channel.tolist() for channel in statistics(cifar10.train.images)]
+    numbers = [channel.tolist() for channel in channel_statistics(cifar10.train.images)]
     steps = [v2.RandomCrop(32, padding=4, padding_mode="reflect"), v2.RandomHorizontalFlip()]
     steps += [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*numbers)]
     images, labels = (part[:num_images] for part in train)
