@@ -221,7 +221,7 @@ def plot_runs(results, ax=None, measure="validation_accuracy"):
         label = measure.partition("_")[0] if row == 0 else None
         ax.plot(scores, [row] * len(scores), "o", color="C0", markersize=7, alpha=0.7, label=label)
         ax.plot(np.mean(scores), row, "|", color="C0", markersize=22, markeredgewidth=2.5)
-        mean = f"{np.mean(scores):.{digits}f}"
+        mean = f"{np.mean(scores):,.{digits if np.mean(scores) < 1000 else 0}f}"
         ax.text(1.015, row, mean, transform=ax.get_yaxis_transform(), va="center", color="C0")
     title = f"{results['source']}: {results['about']}"
     xlabel = "accuracy (%)" if trained and is_accuracy else measure.replace("_", " ") + (" (%)" if is_accuracy else "")
@@ -253,6 +253,7 @@ def plot_bars(values, ax, xlabel, number="{:,.0f}"):
     bars = ax.barh(list(values), list(values.values()), color="C0")
     ax.bar_label(bars, [number.format(value) for value in values.values()], padding=3)
     ax.set(xlabel=xlabel, xlim=(0, 1.17 * max(values.values())))
+    ax.locator_params(axis="x", nbins=5)
     ax.invert_yaxis()
     return ax
 

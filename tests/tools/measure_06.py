@@ -183,7 +183,7 @@ def measure_06_loading(rounds=range(3), num_images=8_000, batch_size=128):
             ways = {"persistent_workers": True, "multiprocessing_context": "spawn"} if workers else {}
             loader = DataLoader(dataset, batch_size, shuffle=True, num_workers=workers, **ways)
             rate = lesson["images_a_second"](loader.__iter__)
-            runs.append({"name": "DataLoader", "workers": workers, "round": number, "images_a_second": round(rate)})
+            runs.append({"name": f"{workers} workers", "round": number, "images_a_second": round(rate)})
         rate = lesson["images_a_second"](lambda: augmented_batches(images, labels, batch_size))
         runs.append({"name": "whole batches", "round": number, "images_a_second": round(rate)})
     about = f"{num_images:,} images in batches of {batch_size}, {len(rounds)} rounds"
