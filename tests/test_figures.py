@@ -289,4 +289,4 @@ def test_the_calls_for_a_batch_are_counted_right(monkeypatch):
     module = import_script("06", monkeypatch)
     written = [text.get_text() for text in module.draw_item_or_batch().axes[0].texts]
     assert [text for text in written if text in module.STEPS] == module.STEPS * 3
-    assert f"{len(module.STEPS)} × {module.BATCH} = 320 calls, in Python, for one batch" in written
+    assert f"{len(module.STEPS)} × {module.BATCH} = 384 calls, in Python, for one batch" in written

@@ -22,7 +22,7 @@ HOLE = (8, 10, 9)  # top, left and side of what is erased
 PATCH = (2, 11, 12)  # top, left and side of what cutmix pastes
 MIXED = 0.7  # the ship's share in mixup
 BATCH = 64
-STEPS = ["fetch", "crop", "flip", "to tensor", "normalise"]
+STEPS = ["fetch", "crop", "flip", "to image", "to float", "normalise"]
 
 
 def colours(*triples):
@@ -137,11 +137,11 @@ def draw_item_or_batch():
         bottom = 376 - 56 * row - (26 if row == 2 else 0)
         write(ax, 62, bottom + 21, image, 14)
         for place, step in enumerate(STEPS):
-            left = 130 + 128 * place
-            box(ax, left, bottom, 108, 42, LIGHT_ORANGE, ORANGE)
-            write(ax, left + 54, bottom + 21, step, 14)
+            left = 126 + 107 * place
+            box(ax, left, bottom, 91, 42, LIGHT_ORANGE, ORANGE)
+            write(ax, left + 45.5, bottom + 21, step, 12)
             arrow(ax, (left - 16, bottom + 21), (left - 3, bottom + 21), width=1.5)
-        arrow(ax, (752, bottom + 21), (796, 317), width=1.5)
+        arrow(ax, (754, bottom + 21), (796, 317), width=1.5)
     for x in (62, 440):
         write(ax, x, 300, "⋮", 20)
     box(ax, 800, 285, 160, 64, LIGHT_GREY, "0.4")

@@ -42,6 +42,8 @@ def describe(value):
         return f"a tensor of shape {tuple(value.shape)} [{', '.join(f'{n:g}' for n in numbers)}{more}]"
     if callable(value):
         return f"the function {getattr(value, '__name__', 'given')}"
+    if isinstance(value, list) and value and all(isinstance(part, torch.Tensor) for part in value):
+        return f"a list of {len(value)} tensors of shapes {', '.join(str(tuple(part.shape)) for part in value)}"
     if isinstance(value, tuple):
         return "(" + ", ".join(describe(part) for part in value) + ")"
     return f"{value:.6g}" if isinstance(value, float) else repr(value)

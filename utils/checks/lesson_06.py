@@ -40,6 +40,18 @@ def averaging_variances(chunks):
     return whole(chunks)[0], (sizes @ variances / sizes.sum()).sqrt()
 
 
+def by_sums(count=lambda images: images[:, 0].numel(), root=True):
+    """Return the statistics from sums; every argument is a mistake that can be switched on."""
+
+    def channel_statistics(chunks):
+        images = torch.cat(chunks).double()
+        mean = images.sum(dim=(0, 2, 3)) / count(images)
+        variance = (images**2).sum(dim=(0, 2, 3)) / count(images) - mean**2
+        return mean, variance.sqrt() if root else variance
+
+    return channel_statistics
+
+
 check_channel_statistics = FunctionExercise(
     "channel_statistics",
     whole,
@@ -80,6 +92,17 @@ check_channel_statistics = FunctionExercise(
             lambda chunks: (whole(chunks)[0], (torch.cat(chunks) ** 2).mean(dim=(0, 2, 3)).sqrt()),
             "the mean is right; under the square root the square of the mean has not been subtracted.",
         ),
+        (
+            by_sums(root=False),
+            "the mean is right; the root of the second is missing: mean of squares minus square of mean.",
+        ),
+        (by_sums(count=len), "divided by the number of images: each of them has height × width pixels in a channel."),
+        (
+            by_sums(count=torch.numel),
+            "divided by all numbers, those of the other channels included: count the pixels of one channel.",
+        ),
+        (lambda chunks: whole(chunks)[::-1], "the two have changed places: the mean first, then the deviation."),
+        (lambda chunks: torch.stack(whole(chunks)), "return the two as a tuple, not stacked into one tensor."),
         (lambda chunks: whole(chunks[-1:]), "only the last chunk counts: are the sums set back to zero in the loop?"),
     ],
 )
@@ -107,6 +130,16 @@ def with_mirrored_border(images, down, right):
     return one_by_one(padded, down, right)[..., 3:-3, 3:-3]
 
 
+def cut(choose):
+    """Return the shift by cutting windows of the padded images; `choose` picks them."""
+
+    def shift_each(images, down, right):
+        windows = F.pad(images, (3, 3, 3, 3)).unfold(2, images.shape[2], 1).unfold(3, images.shape[3], 1)
+        return choose(windows, torch.arange(len(images)), down, right)
+
+    return shift_each
+
+
 check_shift_each = FunctionExercise(
     "shift_each",
     one_by_one,
@@ -127,6 +160,18 @@ check_shift_each = FunctionExercise(
         (
             lambda images, down, right: one_by_one(images, down[:1].expand_as(down), right[:1].expand_as(right)),
             "every image moves as the first one does: each has its own shift.",
+        ),
+        (
+            cut(lambda windows, each, down, right: windows[each, :, down, right]),
+            "the window of row and column 0 is not the unmoved one: that begins at 3, the padding.",
+        ),
+        (
+            cut(lambda windows, each, down, right: windows[each, :, -down, -right]),
+            "the signs are right, and the start is missing: the unmoved window begins at 3, the padding.",
+        ),
+        (
+            cut(lambda windows, each, down, right: windows[:, :, 3 - down, 3 - right]),
+            "every image gets the windows of all: count the images too, windows[torch.arange(len(images)), :, …].",
         ),
         (going_round, "what leaves on one side comes back on the other; zeros should come into view."),
         (with_mirrored_border, "the border is mirrored, as in augmented_batches; here zeros should come into view."),
@@ -186,6 +231,14 @@ check_mixup_loss = FunctionExercise(
                 share * F.cross_entropy(logits, labels) + F.cross_entropy(logits, partners)
             ),
             "the partner's loss lacks its weight, 1 − share.",
+        ),
+        (
+            lambda logits, labels, partners, share: F.cross_entropy(logits, labels) + F.cross_entropy(logits, partners),
+            "neither loss has a weight: share for the first, 1 − share for the second.",
+        ),
+        (
+            lambda logits, labels, partners, share: with_shares(F.softmax(logits, dim=1), labels, partners, share),
+            "softmax twice: F.cross_entropy takes logits.",
         ),
         (
             mixed_numbers,
@@ -249,6 +302,16 @@ check_class_accuracies = FunctionExercise(
         (
             lambda *case: class_by_class(*case).nanmean().expand(case[2]),
             "every class has the same number: select each class's own images before you average.",
+        ),
+        (
+            lambda logits, labels, num_classes: torch.stack(
+                [((logits.argmax(dim=1) == c) == (labels == c)).double().mean() for c in range(num_classes)]
+            ),
+            "this counts every image that is rightly *not* called the class, too: select the class's own images.",
+        ),
+        (
+            lambda *case: 100 * class_by_class(*case),
+            "right, but in per cent: an accuracy lies between 0 and 1.",
         ),
         (
             lambda logits, labels, num_classes: torch.stack(
