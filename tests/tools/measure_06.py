@@ -115,7 +115,7 @@ def measure_06_cifar10(seeds=range(5)):
 
 
 def measure_06_drawn10(seeds=range(5)):
-    """The same network and as many epochs as in the lesson on Drawn-10, with and without flips and shifts."""
+    """The same network and recipe on Drawn-10, 15 epochs, with and without flips and shifts."""
     with offline_data():
         data = load_cifar10()
     numbers = channel_statistics(data.train.images)
