@@ -9,7 +9,7 @@ WORKERS ?= 2
 REAL := COURSE_DATA="$${COURSE_DATA:-data}"
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test full lint browser slides figures timings ledger checkpoints stamp resolve clean
+.PHONY: help lab test full lint browser slides figures timings ledger bench checkpoints stamp resolve clean
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ timings: .venv/test.ok  ## run every lesson on real data, store its outputs, and
 
 ledger: .venv/test.ok  ## repeat the lessons' measurements over several seeds and write tests/results/ledger.json
 	$(REAL) $(PY) -m tests.tools.ledger
+
+bench: .venv/test.ok  ## the textbook loop against fit_fast on real data: tests/results/bench.json and its figure
+	$(REAL) $(PY) -m tests.tools.bench
 
 checkpoints: .venv/test.ok  ## train the small networks that the course ships (utils/weights)
 	$(REAL) $(PY) -m tests.tools.checkpoints

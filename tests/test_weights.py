@@ -31,7 +31,7 @@ def test_the_digit_reader_normalises_by_itself():
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.safetensors")), ids=lambda path: path.stem)
 def test_each_checkpoint_is_small_and_has_its_card(path):
-    assert path.stat().st_size < 1_000_000
+    assert path.stat().st_size < {"residual_cifar10": 10e6, "residual_drawn10": 2e6}.get(path.stem, 1e6)
     card = path.with_suffix(".md").read_text(encoding="utf-8")
     assert not [entry for entry in CARD_ENTRIES if entry not in card]
 

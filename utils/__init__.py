@@ -7,7 +7,7 @@ drawn       Drawn-10: ten drawn classes with CIFAR-10's names, for when there is
 formats     the files that hold them: packs, MNIST's IDX files, CIFAR-10's batches
 arithmetic  output size (lesson 01), parameters and multiply-adds (03), receptive field and summarise() (04)
 models      the networks that later lessons reuse (lesson 05)
-training    set_seed, get_device, fit and evaluate (lesson 05)
+training    set_seed, get_device, fit and evaluate (lesson 05), fit_fast (lesson 08)
 weights     the few small trained networks that the course ships, each with its card
 plotting    figures: every function takes or makes axes and returns them
 checks      one module a lesson: says what differs in an exercise's answer, and why

@@ -1,6 +1,7 @@
 """The networks that later lessons reuse, each as its own lesson writes it."""
 
 from torch import nn
+from torch.nn import functional as F
 
 
 class SmallCNN(nn.Module):
@@ -89,3 +90,52 @@ class NormCNN(nn.Module):
 
     def forward(self, images):
         return self.classifier(self.features(images))
+
+
+class ResidualBlock(nn.Module):
+    """Lesson 08's block, with pre-activation: (N, in_channels, H, W) → (N, out_channels, H / stride, W / stride).
+
+    Two 3×3 convolutions, with batch norm and ReLU before each, make what is added to the input or, where the shape
+    changes, to what a 1×1 convolution makes of the input. `branch` returns it alone.
+    """
+
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.shortcut = nn.Identity()
+        if stride != 1 or in_channels != out_channels:
+            self.shortcut = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+
+    def branch(self, x):
+        x = self.conv1(F.relu(self.norm1(x)))  # (N, out_channels, H / stride, W / stride)
+        return self.conv2(F.relu(self.norm2(x)))
+
+    def forward(self, x):
+        return self.shortcut(x) + self.branch(x)
+
+
+class ResidualCNN(nn.Module):
+    """Lesson 08's network for 32×32 colour images: (N, 3, 32, 32) → logits (N, num_classes).
+
+    A 2×2 convolution (the stem, which lesson 08 whitens), for each of `widths` a max pooling and a residual block, and
+    a linear layer on the average of each map: 1,203,826 parameters for ten classes.
+
+    Raises ValueError for images of another size.
+    """
+
+    def __init__(self, widths=(64, 128, 256), num_classes=10):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 24, kernel_size=2)  # (N, 24, 31, 31)
+        blocks = [nn.Sequential(nn.MaxPool2d(2), ResidualBlock(*pair)) for pair in zip((24, *widths), widths)]
+        self.blocks = nn.Sequential(*blocks)  # 31 → 15 → 7 → 3
+        self.norm = nn.BatchNorm2d(widths[-1])
+        self.classifier = nn.Linear(widths[-1], num_classes)
+
+    def forward(self, images):
+        if images.shape[1:] != (3, 32, 32):
+            raise ValueError(f"ResidualCNN wants images (N, 3, 32, 32), but these are {tuple(images.shape)}")
+        maps = F.relu(self.norm(self.blocks(self.stem(images))))  # (N, 256, 3, 3)
+        return self.classifier(maps.mean(dim=(2, 3)))  # (N, num_classes)

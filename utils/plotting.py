@@ -172,18 +172,19 @@ def plot_sweep(results, ax=None):
     return ax
 
 
-def plot_ranges(results, x, ax=None):
+def plot_ranges(results, x, ax=None, split="validation"):
     """Plot accuracy against `x` ("lr", "batch_size" …), a line a network with the range over its seeds.
 
-    `results` is what load_results returns; its runs have the keys network, validation_accuracy and x. A network that
-    was measured at one place, because x means nothing to it, is drawn as a dashed level. Returns the axes.
+    `results` is what load_results returns; its runs have the keys network, x, and validation_accuracy (train_accuracy
+    for the split "train"). A network that was measured at one place, because x means nothing to it, is drawn as a
+    dashed level. Returns the axes.
     """
     if ax is None:
         _, ax = plt.subplots()
     for i, name in enumerate(dict.fromkeys(run["network"] for run in results["runs"])):
         runs = [run for run in results["runs"] if run["network"] == name]
         places = sorted({run[x] for run in runs})
-        scores = [[100 * run["validation_accuracy"] for run in runs if run[x] == place] for place in places]
+        scores = [[100 * run[f"{split}_accuracy"] for run in runs if run[x] == place] for place in places]
         if len(places) == 1:
             ax.axhline(np.mean(scores), color=f"C{i}", linestyle="--", label=name)
             continue
@@ -192,7 +193,8 @@ def plot_ranges(results, x, ax=None):
             places, [min(values) for values in scores], [max(values) for values in scores], color=f"C{i}", alpha=0.2
         )
     title = f"{results['source']}: {results['about']}"
-    ax.set(xscale="log", ylabel="validation accuracy (%)", title=title)
+    name = {"train": "training"}.get(split, split)
+    ax.set(xscale="log", ylabel=f"{name} accuracy (%)", title=title)
     places = sorted({run[x] for run in results["runs"]})
     if places[-1] < 100 * places[0]:  # a short logarithmic scale: mark what was measured, not the powers of ten
         ax.set_xticks(places, [f"{place:g}" for place in places])

@@ -1,4 +1,4 @@
-"""Training and evaluation, as lessons 05, 06 and 07 write them: plain functions over plain PyTorch."""
+"""Training and evaluation, as lessons 05 to 08 write them: plain functions over plain PyTorch."""
 
 import numpy as np
 import torch
@@ -135,3 +135,75 @@ def recalibrate(model, images, batch_size=500):
     for layer, momentum in zip(norms, momenta):
         layer.momentum = momentum
     model.eval()
+
+
+def choose_dtype(device):
+    """Return the quickest number format in which this device can train: bfloat16, float16 or float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    has_bfloat16 = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)  # where PyTorch cannot tell: bool() is False
+    return torch.bfloat16 if device.type == "cpu" and has_bfloat16() else torch.float32
+
+
+def fast_epoch(model, steps, optimizer, scheduler, scaler, dtype, smooth):
+    """Train on each batch of `steps` once, in this number format, and return the mean loss; every image counts once.
+
+    `scaler` is a torch.amp.GradScaler, which does something in float16 alone. Raises FloatingPointError, before the
+    weights are touched, where a loss is not finite.
+    """
+    model.train()
+    device, total, count = next(model.parameters()).device, 0.0, 0
+    for images, labels in steps:
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            logits = model(images.to(device, memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits.float(), labels.to(device), label_smoothing=smooth)
+        if not torch.isfinite(loss):
+            place = f"in step {scheduler.last_epoch + 1}, at the learning rate {scheduler.get_last_lr()[0]:.3g}"
+            advice = "try a tenth of that rate, look for images that are not finite, or train in float32"
+            raise FloatingPointError(f"the loss is {loss.item()} {place}: {advice}")
+        optimizer.zero_grad()
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        scheduler.step()
+        total += loss.item() * len(labels)
+        count += len(labels)
+    return total / count
+
+
+def fit_fast(
+    model, train, validation, num_epochs, lr, batch_size=256, decay=5e-4, smooth=0.2, draw=augmented_batches, dtype=None
+):
+    """Train `model` in place by lesson 08's recipe, and return the history that `fit` returns.
+
+    `train` and `validation` are pairs (images, labels) of ten classes; `draw(images, labels, batch_size)` yields an
+    epoch's batches. SGD with Nesterov's momentum, weight decay `decay` and a one-cycle schedule that peaks at `lr`;
+    label smoothing (so the training loss is not comparable with the validation loss); channels-last; in `dtype`, by
+    default the quickest format that the device has. An interruption ends the training early: the model keeps its
+    weights so far, and the history its finished epochs.
+
+    Raises ValueError where a split is not fit for it or smaller than one batch, and FloatingPointError, with the
+    step, the learning rate and what to try, where a loss is not finite: the weights are then those of the step before.
+    """
+    require_split(*train)
+    require_split(*validation)
+    if batch_size > len(train[1]):
+        raise ValueError(f"a batch of {batch_size} is larger than the training split of {len(train[1])} images")
+    device = next(model.parameters()).device
+    dtype = dtype or choose_dtype(device)
+    print(f"{num_epochs} epochs on {device} in {dtype}")
+    model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(model.parameters(), lr, momentum=0.9, weight_decay=decay, nesterov=True)
+    num_steps = -(-len(train[1]) // batch_size)  # in an epoch, rounded up
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, num_epochs * num_steps, cycle_momentum=False)
+    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+    history = {"train_loss": [], "validation_loss": [], "validation_accuracy": []}
+    try:
+        for epoch in range(1, num_epochs + 1):
+            steps = tqdm(draw(*train, batch_size), f"epoch {epoch} of {num_epochs}", num_steps, leave=False)
+            train_loss = fast_epoch(model, steps, optimizer, scheduler, scaler, dtype, smooth)
+            for name, value in zip(history, (train_loss, *evaluate(model, *validation))):
+                history[name].append(value)
+    except KeyboardInterrupt:
+        print(f"Stopped in epoch {epoch}: the weights so far and {epoch - 1} epochs of history are kept.")
+    return history

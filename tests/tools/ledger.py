@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from tests.tools import measure_06, measure_07
+from tests.tools import measure_06, measure_07, measure_08
 from tests.tools.kernels import ROOT, offline_data, settle_course_data
 from tests.tools.machine import surroundings
 from utils.data import batches, load_mnist
@@ -110,6 +110,10 @@ MEASUREMENTS = {
     "07_learning_rates": measure_07.measure_07_learning_rates,
     "07_batch_sizes": measure_07.measure_07_batch_sizes,
     "07_small_set": measure_07.measure_07_small_set,
+    "08_residual_networks": measure_08.measure_08_residual_networks,
+    "08_drawn10": measure_08.measure_08_drawn10,
+    "08_depth": measure_08.measure_08_depth,
+    "08_recipe": measure_08.measure_08_recipe,
 }
 
 

@@ -1,0 +1,192 @@
+"""Lesson 08's measurements for `make ledger`: depth with and without skips, the recipe row by row, its final accuracy.
+
+Everything runs by the lesson's own code: what `utils` holds is imported, and what stands in the notebook alone (the
+networks of growing depth, whitening, flips and averages) is read out of its cells.
+"""
+
+import ast
+import functools
+import time
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from tests.tools.cells import code_cells, parse, read
+from tests.tools.kernels import ROOT, offline_data
+from tests.tools.taught import definitions
+from utils import drawn, models, training
+from utils.data import augmented_batches, batches, load_cifar10, normalise_channels
+from utils.models import ResidualCNN
+from utils.training import choose_dtype, evaluate, fast_epoch, fit_fast, get_device, predict, set_seed
+
+LESSON = ROOT / "notebooks" / "08_residual_networks.ipynb"
+PLAIN = functools.partial(batches, shuffle=True)
+DEPTHS, DEPTH_IMAGES, DEPTH_EPOCHS, DEPTH_LRS = (8, 16, 32, 50), 10_000, 4, (0.01, 0.03, 0.1)
+HEADLINE_EPOCHS, DRAWN_EPOCHS, LR = 10, 12, 0.2
+ROW_EPOCHS, AVERAGE_DECAY = 4, 0.99
+ROWS = [  # each keeps what stands above it and adds its own change
+    ("constant learning rate", {"lr": 0.05, "one_cycle": False, "decay": 0.0, "draw": PLAIN, "smooth": 0.0}),
+    ("+ one-cycle to 0.2", {"lr": LR, "one_cycle": True}),
+    ("+ weight decay", {"decay": 5e-4}),
+    ("+ flips and shifts", {"draw": augmented_batches}),
+    ("+ label smoothing", {"smooth": 0.2}),
+    ("+ whitened stem", {"whiten": True}),
+    ("+ flips at test time", {"flip": True}),
+    ("+ averaged weights", {"average": True}),
+    ("all of it in float32", {"average": False, "dtype": torch.float32}),
+]
+
+
+@functools.cache
+def lesson_08():
+    """Return what lesson 08 defines in its cells: {name: function}, with what they use beside them."""
+    space = {"np": np, "torch": torch, "nn": nn, "F": F, "device": get_device()}
+    space |= {"augmented_batches": augmented_batches, "batches": batches}
+    space |= {name: value for module in (models, training) for name, value in vars(module).items()}
+    own = [nodes[-1] for _, cell in code_cells(read(LESSON)) for nodes in definitions(parse(cell)).values()]
+    own = [node for node in own if isinstance(node, ast.FunctionDef) and node.name not in space]
+    exec(compile(ast.Module(own, []), str(LESSON), "exec"), space)
+    return space
+
+
+@functools.cache
+def prepare():
+    """Return (source, training, validation and test split), normalised as in lesson 08."""
+    cifar10 = load_cifar10()
+    return cifar10.source, *normalised(cifar10)
+
+
+def normalised(data):
+    """Return a data set's three splits as pairs of float images and labels, by its first training images."""
+    pixels = data.train.images[:10_000].float() / 255
+    statistics = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3))
+    return [
+        (normalise_channels(split.images, *statistics), split.labels)
+        for split in (data.train, data.validation, data.test)
+    ]
+
+
+def new_network(seed, images=None, **settings):
+    """Return lesson 08's network of this seed; where images are given, its stem is whitened by them."""
+    set_seed(seed)
+    model = ResidualCNN(**settings).to(get_device())
+    if images is not None:
+        lesson_08()["whiten"](model.stem, images)
+    return model
+
+
+def accuracy(logits, labels):
+    return round((logits.argmax(dim=1) == labels).double().mean().item(), 5)
+
+
+# --- depth -----------------------------------------------------------------------------------------------------------
+
+
+def depth_run(name, depth, lr, seed, train, validation):
+    """Train a network of this kind and depth by SGD with momentum; return its scores on both splits."""
+    set_seed(seed)
+    model, start = lesson_08()[f"{name}_cnn"](depth).to(get_device()), time.perf_counter()
+    optimizer = torch.optim.SGD(model.parameters(), lr, momentum=0.9)
+    for _ in range(DEPTH_EPOCHS):
+        model.train()
+        for images, labels in batches(*train, 64, shuffle=True):
+            loss = F.cross_entropy(model(images.to(get_device())), labels.to(get_device()))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    run = {"network": name, "depth": depth, "lr": lr, "seed": seed, "seconds": round(time.perf_counter() - start, 1)}
+    (train_loss, train_accuracy), (_, score) = evaluate(model, *train), evaluate(model, *validation)
+    run |= {"train_loss": round(train_loss, 4), "train_accuracy": round(train_accuracy, 5)}
+    return run | {"validation_accuracy": round(score, 5)}
+
+
+def measure_08_depth(seeds=range(3)):
+    """Accuracy on the images trained on and on validation images, by depth, with and without skips.
+
+    Each network gets the learning rate, of DEPTH_LRS, at which its first seed has the lowest training loss.
+    """
+    source, train, validation, _ = prepare()
+    few, first, runs = tuple(part[:DEPTH_IMAGES] for part in train), seeds[0], []
+    for name, depth in tqdm([(name, depth) for name in ("plain", "residual") for depth in DEPTHS]):
+        tried = [depth_run(name, depth, lr, first, few, validation) for lr in DEPTH_LRS]
+        best = min(tried, key=lambda run: run["train_loss"])
+        runs.append(best)
+        runs += [depth_run(name, depth, best["lr"], seed, few, validation) for seed in seeds[1:]]
+    about = f"{DEPTH_IMAGES:,} images, {DEPTH_EPOCHS} epochs, {len(seeds)} seeds"
+    return {"source": source, "split": "train and validation", "about": about, "runs": runs}
+
+
+# --- the recipe, row by row ------------------------------------------------------------------------------------------
+
+
+def recipe_run(train, validation, seed, num_epochs, lr, one_cycle, decay, draw, smooth, batch_size=256, **extras):
+    """Train by one row's settings, as fit_fast does but for what the row leaves out; return (logits, seconds)."""
+    model = new_network(seed, train[0] if extras.get("whiten") else None)
+    model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(model.parameters(), lr, momentum=0.9, weight_decay=decay, nesterov=True)
+    num_steps = num_epochs * -(-len(train[1]) // batch_size)
+    if one_cycle:
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, num_steps, cycle_momentum=False)
+    else:
+        scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    judged = model
+    if extras.get("average"):
+        judged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE_DECAY), use_buffers=True)
+        draw = lesson_08()["averaging"](draw, model, judged)
+    dtype, start = extras.get("dtype") or choose_dtype(get_device()), time.perf_counter()
+    scaler = torch.amp.GradScaler(get_device().type, enabled=dtype == torch.float16)
+    for _ in range(num_epochs):
+        fast_epoch(model, draw(*train, batch_size), optimizer, scheduler, scaler, dtype, smooth)
+    seconds = round(time.perf_counter() - start, 1)
+    ask = lesson_08()["predict_flipped"] if extras.get("flip") else predict
+    return ask(judged, validation[0]), seconds
+
+
+def measure_08_recipe(seeds=range(3), num_epochs=ROW_EPOCHS):
+    """Validation accuracy at equal budget, row by row: each adds one change to the row above it."""
+    source, train, validation, _ = prepare()
+    settings, runs = {}, []
+    for name, change in tqdm(ROWS):
+        settings = settings | change
+        for seed in seeds:
+            logits, seconds = recipe_run(train, validation, seed, num_epochs, **settings)
+            score = accuracy(logits, validation[1])
+            runs.append({"name": name, "seed": seed, "validation_accuracy": score, "seconds": seconds})
+    about = f"{len(train[1]):,} images, {num_epochs} epochs, {len(seeds)} seeds"
+    return {"source": source, "split": "validation", "about": about, "runs": runs}
+
+
+# --- the headline ----------------------------------------------------------------------------------------------------
+
+
+def headline(train, validation, test, seed, num_epochs):
+    """Train as lesson 08's headline cell does; return the scores, asked twice each, and the seconds."""
+    model, start = new_network(seed, train[0]), time.perf_counter()
+    fit_fast(model, train, validation, num_epochs, lr=LR)
+    run = {"seed": seed, "seconds": round(time.perf_counter() - start, 1)}
+    ask = lesson_08()["predict_flipped"]
+    for name, (images, labels) in {"validation": validation, "test": test}.items():
+        run[f"{name}_accuracy"] = accuracy(ask(model, images), labels)
+    return run
+
+
+def measure_08_residual_networks(seeds=range(5)):
+    """The final accuracy of lesson 08's headline training, and its seconds: spread over seeds."""
+    source, *splits = prepare()
+    runs = [headline(*splits, seed, HEADLINE_EPOCHS) for seed in seeds]
+    about = f"{len(splits[0][1]):,} images, {HEADLINE_EPOCHS} epochs, {len(seeds)} seeds"
+    return {"source": source, "split": "test", "about": about, "runs": runs}
+
+
+def measure_08_drawn10(seeds=range(3)):
+    """The same on Drawn-10, for as many epochs as the lesson takes there."""
+    with offline_data():
+        data = load_cifar10()
+    splits = normalised(data)
+    runs = [headline(*splits, seed, DRAWN_EPOCHS) for seed in seeds]
+    about = f"{len(splits[0][1]):,} images, {DRAWN_EPOCHS} epochs, {len(seeds)} seeds"
+    return {"source": data.source, "drawings": drawn.version(), "split": "test", "about": about, "runs": runs}
