@@ -10,6 +10,7 @@ from common import (
     INK,
     LIGHT_BLUE,
     LIGHT_GREEN,
+    LIGHT_GREY,
     LIGHT_ORANGE,
     ORANGE,
     arrow,
@@ -22,13 +23,14 @@ from matplotlib.patches import Circle, Rectangle
 # --- four blocks -----------------------------------------------------------------------------------------------------
 
 CONV, NORM, RELU, ADD = "conv 3×3", "batch norm", "ReLU", "+"
-PROJECTION = "conv 1×1,\nstride 2"
+POOL, AROUND = "max pooling", "average\npooling,\nconv 1×1"
 FACES = {"conv": (LIGHT_BLUE, BLUE), "batch": (LIGHT_ORANGE, ORANGE), "ReLU": (LIGHT_GREEN, GREEN)}
+FACES |= {"max": (LIGHT_GREY, GREY), "average": (LIGHT_GREY, GREY)}
 BLOCKS = [  # title, what stands on the branch from top to bottom, what on the way around (None: no way around)
     ("plain", [CONV, NORM, RELU, CONV, NORM, RELU], None),
     ("residual, 2015", [CONV, NORM, RELU, CONV, NORM, ADD, RELU], "x"),
     ("pre-activation, 2016", [NORM, RELU, CONV, NORM, RELU, CONV, ADD], "x"),
-    ("with projection", [NORM, RELU, f"{CONV}, stride 2", NORM, RELU, CONV, ADD], PROJECTION),
+    ("halving the maps", [NORM, RELU, CONV, POOL, NORM, RELU, CONV, ADD], AROUND),
 ]
 TOP, STEP, WIDTH, HEIGHT = 512, 62, 138, 40
 
@@ -58,19 +60,19 @@ def draw_block(ax, x, title, layers, around):
     places = [TOP - STEP * place for place in range(len(layers))]
     arrow(ax, (x, 578), (x, TOP + half(layers[0])), width=2)
     for y, name in zip(places, layers):
-        draw_plus(ax, x, y) if name == ADD else draw_layer(ax, x, y, name, 178 if "stride" in name else WIDTH)
+        draw_plus(ax, x, y) if name == ADD else draw_layer(ax, x, y, name)
     for y, name, below in zip(places, layers, [*layers[1:], None]):
         arrow(ax, (x, y - half(name)), (x, y - STEP + (half(below) if below else 12)), width=2)
     write(ax, x, places[-1] - STEP, "y", 16, style="italic")
     if around:
-        side, start, plus = x + (150 if around == PROJECTION else 92), 560, places[layers.index(ADD)]
+        side, start, plus = x + (140 if around == AROUND else 92), 560, places[layers.index(ADD)]
         bent_arrow(ax, [(x, start), (side, start), (side, plus), (x + 19, plus)], INK, 2.5)
-        if around == PROJECTION:
-            draw_layer(ax, side, (start + plus) / 2, PROJECTION, 106, 54, 13)
+        if around == AROUND:
+            draw_layer(ax, side, (start + plus) / 2, AROUND, 96, 72, 13)
 
 
 def draw_blocks():
-    """Draw the plain block, the two residual ones, and one with a projection."""
+    """Draw the plain block, the two residual ones, and one that halves the maps."""
     figure, ax = common.page(1030, 645)
     for x, block in zip((90, 310, 560, 810), BLOCKS):
         draw_block(ax, x, *block)

@@ -86,20 +86,20 @@ for nothing else.
   (with the mirrored image) {validation_twice:.4f}.
 - **Test split, used once:** {test_count:,} {what}s; accuracy {test:.4f}, asked twice {test_twice:.4f}.
 - **Recipe:** lesson 08's `fit_fast`: stem whitened, {epochs} epochs in batches of 256, SGD with Nesterov's momentum,
-  one cycle to the learning rate {lr}, weight decay 0.0005, label smoothing 0.2, flips and shifts; computed in {dtype}
-  in {minutes:.0f} minutes. Seed {seed}. The weights are stored as float16 and scored as stored.
+  one cycle to the learning rate {lr}, weight decay 0.0005, label smoothing 0.2, flips, and shifts of up to four pixels;
+  computed in {dtype} in {minutes:.0f} minutes. Seed {seed}. The weights are stored as float16 and scored as stored.
 - **Input:** (N, 3, 32, 32), RGB in 0..1. `load_residual_cnn` normalises.
 - **What it cannot do:** it answers one of ten classes, often with confidence, to anything at all. {limits}
 - **Trained by:** `make checkpoints` at commit {commit}, torch {torch}, {processor}, {cores} cores, {date}.
 - **Licence:** CC BY 4.0, as the course's text. {credit}
 """
 RESIDUAL = {  # name: widths, epochs, and what its card says
-    "residual_cifar10": ((64, 128, 256), 80, {
+    "residual_cifar10": ((64, 256, 256), 24, {
         "what": "photograph",
         "credit": "CIFAR-10: A. Krizhevsky, V. Nair and G. Hinton.",
         "limits": "It knows small photographs from the web of 2009; others are new to it.",
     }),
-    "residual_drawn10": ((32, 64, 128), 30, {
+    "residual_drawn10": ((32, 128, 128), 30, {
         "what": "drawing", "credit": "Drawn-10 is the course's own.",
         "limits": "It has never seen a photograph.",
     }),

@@ -25,20 +25,20 @@ from utils.training import choose_dtype, evaluate, fast_epoch, fit_fast, get_dev
 
 LESSON = ROOT / "notebooks" / "08_residual_networks.ipynb"
 PLAIN = functools.partial(batches, shuffle=True)
-DEPTHS, DEPTH_IMAGES, DEPTH_EPOCHS, DEPTH_LRS = (8, 16, 32, 50), 10_000, 4, (0.01, 0.03, 0.1)
-HEADLINE_EPOCHS, DRAWN_EPOCHS, LR = 10, 12, 0.2
-ROW_EPOCHS, AVERAGE_DECAY = 4, 0.99
+GENTLE = functools.partial(augmented_batches, padding=2)
+DEPTHS, DEPTH_IMAGES, DEPTH_EPOCHS, DEPTH_LRS = (8, 16, 32, 50), 10_000, 3, (0.01, 0.03, 0.1)
+HEADLINE_EPOCHS, DRAWN_EPOCHS, LR = 8, 12, 0.4
+ROW_EPOCHS, AVERAGE_DECAY = 3, 0.99
 ROWS = [  # each keeps what stands above it and adds its own change
     ("constant learning rate", {"lr": 0.05, "one_cycle": False, "decay": 0.0, "draw": PLAIN, "smooth": 0.0}),
-    ("+ one-cycle to 0.2", {"lr": LR, "one_cycle": True}),
+    ("+ one-cycle", {"lr": LR, "one_cycle": True}),
     ("+ weight decay", {"decay": 5e-4}),
-    ("+ flips and shifts", {"draw": augmented_batches}),
     ("+ label smoothing", {"smooth": 0.2}),
     ("+ whitened stem", {"whiten": True}),
-    ("+ flips at test time", {"flip": True}),
-    ("+ averaged weights", {"average": True}),
-    ("all of it in float32", {"average": False, "dtype": torch.float32}),
+    ("+ flips and shifts", {"draw": GENTLE}),
 ]
+ASKED = ["+ flips at test time", "+ averaged weights"]  # of the last row's networks, which need no other training
+IN_FLOAT32 = "all of it in float32"
 
 
 @functools.cache
@@ -123,9 +123,12 @@ def measure_08_depth(seeds=range(3)):
 # --- the recipe, row by row ------------------------------------------------------------------------------------------
 
 
-def recipe_run(train, validation, seed, num_epochs, lr, one_cycle, decay, draw, smooth, batch_size=256, **extras):
-    """Train by one row's settings, as fit_fast does but for what the row leaves out; return (logits, seconds)."""
-    model = new_network(seed, train[0] if extras.get("whiten") else None)
+def recipe_run(train, seed, num_epochs, lr, one_cycle, decay, draw, smooth, whiten=False, dtype=None, batch_size=256):
+    """Train by one row's settings, as fit_fast does but for what the row leaves out.
+
+    Return (the network, the average of its weights, the seconds).
+    """
+    model = new_network(seed, train[0] if whiten else None)
     model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr, momentum=0.9, weight_decay=decay, nesterov=True)
     num_steps = num_epochs * -(-len(train[1]) // batch_size)
@@ -133,29 +136,40 @@ def recipe_run(train, validation, seed, num_epochs, lr, one_cycle, decay, draw, 
         scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, num_steps, cycle_momentum=False)
     else:
         scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    judged = model
-    if extras.get("average"):
-        judged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE_DECAY), use_buffers=True)
-        draw = lesson_08()["averaging"](draw, model, judged)
-    dtype, start = extras.get("dtype") or choose_dtype(get_device()), time.perf_counter()
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE_DECAY), use_buffers=True)
+    draw = lesson_08()["averaging"](draw, model, average)
+    dtype, start = dtype or choose_dtype(get_device()), time.perf_counter()
     scaler = torch.amp.GradScaler(get_device().type, enabled=dtype == torch.float16)
     for _ in range(num_epochs):
         fast_epoch(model, draw(*train, batch_size), optimizer, scheduler, scaler, dtype, smooth)
-    seconds = round(time.perf_counter() - start, 1)
-    ask = lesson_08()["predict_flipped"] if extras.get("flip") else predict
-    return ask(judged, validation[0]), seconds
+    return model, average, round(time.perf_counter() - start, 1)
 
 
 def measure_08_recipe(seeds=range(3), num_epochs=ROW_EPOCHS):
-    """Validation accuracy at equal budget, row by row: each adds one change to the row above it."""
-    source, train, validation, _ = prepare()
-    settings, runs = {}, []
+    """Validation accuracy at equal budget, row by row: each adds one change to the row above it.
+
+    The last rows ask the networks of the row above them in another way; the very last trains them in float32.
+    """
+    source, train, (images, labels), _ = prepare()
+    flipped, settings, runs = lesson_08()["predict_flipped"], {}, []
+
+    def keep(name, seed, logits, seconds):
+        score = accuracy(logits, labels)
+        runs.append({"name": name, "seed": seed, "validation_accuracy": score, "seconds": seconds})
+
     for name, change in tqdm(ROWS):
         settings = settings | change
         for seed in seeds:
-            logits, seconds = recipe_run(train, validation, seed, num_epochs, **settings)
-            score = accuracy(logits, validation[1])
-            runs.append({"name": name, "seed": seed, "validation_accuracy": score, "seconds": seconds})
+            model, average, seconds = recipe_run(train, seed, num_epochs, **settings)
+            keep(name, seed, predict(model, images), seconds)
+            if name == ROWS[-1][0]:
+                keep(ASKED[0], seed, flipped(model, images), seconds)
+                keep(ASKED[1], seed, flipped(average, images), seconds)
+    for seed in seeds:
+        model, _, seconds = recipe_run(train, seed, num_epochs, **settings, dtype=torch.float32)
+        keep(IN_FLOAT32, seed, flipped(model, images), seconds)
+    order = {name: place for place, name in enumerate([name for name, _ in ROWS] + [*ASKED, IN_FLOAT32])}
+    runs.sort(key=lambda run: order[run["name"]])
     about = f"{len(train[1]):,} images, {num_epochs} epochs, {len(seeds)} seeds"
     return {"source": source, "split": "validation", "about": about, "runs": runs}
 
@@ -166,7 +180,7 @@ def measure_08_recipe(seeds=range(3), num_epochs=ROW_EPOCHS):
 def headline(train, validation, test, seed, num_epochs):
     """Train as lesson 08's headline cell does; return the scores, asked twice each, and the seconds."""
     model, start = new_network(seed, train[0]), time.perf_counter()
-    fit_fast(model, train, validation, num_epochs, lr=LR)
+    fit_fast(model, train, validation, num_epochs, lr=LR, draw=GENTLE)
     run = {"seed": seed, "seconds": round(time.perf_counter() - start, 1)}
     ask = lesson_08()["predict_flipped"]
     for name, (images, labels) in {"validation": validation, "test": test}.items():
