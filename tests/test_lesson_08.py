@@ -14,7 +14,7 @@ import utils.training
 from tests.test_figures import import_script
 from tests.test_weights import CARD_ENTRIES
 from tests.tools import bench, checkpoints, measure_08
-from utils.data import ImageData, Split, augmented_batches, batches
+from utils.data import ImageData, Split, batches
 from utils.models import ResidualBlock, ResidualCNN
 from utils.training import choose_dtype, evaluate, fast_epoch, fit_fast, predict, set_seed
 from utils.weights import NEWEST, load_residual_cnn
@@ -106,12 +106,12 @@ def test_the_network_refuses_other_images(shape):
 )
 def test_the_format_follows_what_the_device_has(device, has_bfloat16, expected, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bfloat16)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bfloat16, raising=False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bfloat16}, raising=False)
     assert choose_dtype(torch.device(device)) == expected
 
 
 def test_where_pytorch_cannot_tell_the_processor_gets_float32(monkeypatch):
-    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert choose_dtype(torch.device("cpu")) == torch.float32
 
 

@@ -24,8 +24,8 @@ from tqdm import tqdm
 
 from tests.tools.kernels import ROOT, settle_course_data
 from tests.tools.machine import surroundings
-from tests.tools.measure_08 import LR, new_network, normalised
-from utils.data import augmented_batches, load_cifar10, load_mnist
+from tests.tools.measure_08 import GENTLE, LR, MNIST_WIDTHS, SHIFTS, as_colour, new_network, normalised
+from utils.data import load_cifar10, load_mnist
 from utils.models import ResidualCNN
 from utils.training import choose_dtype, evaluate, fit_fast, get_device, set_seed
 
@@ -33,7 +33,6 @@ PATH = ROOT / "tests" / "results" / "bench.json"
 LIMIT = 1200  # seconds after which a loop that has not arrived is stopped, at the end of its epoch
 TARGETS = {"MNIST": 0.988, "CIFAR-10": 0.70}
 FAST_EPOCHS = {"MNIST": 1, "CIFAR-10": 1}  # the schedule is planned for that many
-MNIST_WIDTHS = (32, 64, 128)
 
 
 # --- the textbook loop -----------------------------------------------------------------------------------------------
@@ -107,11 +106,6 @@ def fast(make, train, validation, target, num_epochs, **settings):
     return row(start, num_epochs, history["validation_accuracy"][-1], target)
 
 
-def as_colour(images):
-    """Return grey images (N, 1, 28, 28) as lesson 08's network wants them: (N, 3, 32, 32), three times the same."""
-    return F.pad(images, (2, 2, 2, 2), value=images.min().item()).expand(-1, 3, -1, -1).contiguous()
-
-
 # --- the three measurements ------------------------------------------------------------------------------------------
 
 
@@ -129,9 +123,8 @@ def bench_mnist(count, limit):
     target = TARGETS["MNIST"]
     slow = textbook(plain_cnn, split, validation, target, limit, ([mean], [std]))
     train, validation = [(as_colour(images), labels) for images, labels in (train, validation)]
-    make = functools.partial(new_network, 0, widths=MNIST_WIDTHS)
-    draw = functools.partial(augmented_batches, padding=2, flip=0.0)  # a mirrored digit is no digit
-    quick = fast(make, train, validation, target, FAST_EPOCHS["MNIST"], draw=draw)
+    make = functools.partial(new_network, 0, train[0], widths=MNIST_WIDTHS)
+    quick = fast(make, train, validation, target, FAST_EPOCHS["MNIST"], draw=SHIFTS)
     rows = [{"name": "textbook loop, plain network", **slow}, {"name": "fit_fast", **quick}]
     return {"title": f"MNIST to {target:.1%}", "target": target, "source": mnist.source, "rows": rows}
 
@@ -148,7 +141,7 @@ def bench_cifar10(count, limit):
         found = textbook(make, split, validation, target, limit, statistics)
         rows.append({"name": f"textbook loop, {name}", **found})
     train = tuple(part[:count] for part in train)
-    found = fast(lambda: new_network(0, train[0]), train, validation, target, FAST_EPOCHS["CIFAR-10"])
+    found = fast(lambda: new_network(0, train[0]), train, validation, target, FAST_EPOCHS["CIFAR-10"], draw=GENTLE)
     rows.append({"name": "fit_fast, lesson 08's network", **found})
     return {"title": f"CIFAR-10 to {target:.0%}", "target": target, "source": cifar10.source, "rows": rows}
 
