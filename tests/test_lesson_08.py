@@ -403,7 +403,7 @@ def test_the_blocks_in_the_figure_are_the_lessons(monkeypatch):
     """Convolutions and norms are called in the order in which the figure draws them."""
     module = import_script("08", monkeypatch)
     names = {nn.Conv2d: "conv", nn.BatchNorm2d: "batch", nn.MaxPool2d: "max"}
-    for title, settings in (("pre-activation, 2016", (4, 4)), ("halving the maps", (4, 8, True))):
+    for title, settings in (("pre-activation, 2016", (4, 4)), ("with halving", (4, 8, True))):
         drawn = next(layers for name, layers, _ in module.BLOCKS if name == title)
         called, block = [], ResidualBlock(*settings)
         for layer in block.modules():

@@ -30,7 +30,7 @@ BLOCKS = [  # title, what stands on the branch from top to bottom, what on the w
     ("plain", [CONV, NORM, RELU, CONV, NORM, RELU], None),
     ("residual, 2015", [CONV, NORM, RELU, CONV, NORM, ADD, RELU], "x"),
     ("pre-activation, 2016", [NORM, RELU, CONV, NORM, RELU, CONV, ADD], "x"),
-    ("halving the maps", [NORM, RELU, CONV, POOL, NORM, RELU, CONV, ADD], AROUND),
+    ("with halving", [NORM, RELU, CONV, POOL, NORM, RELU, CONV, ADD], AROUND),
 ]
 TOP, STEP, WIDTH, HEIGHT = 512, 62, 138, 40
 
@@ -74,7 +74,7 @@ def draw_block(ax, x, title, layers, around):
 def draw_blocks():
     """Draw the plain block, the two residual ones, and one that halves the maps."""
     figure, ax = common.page(1030, 645)
-    for x, block in zip((90, 310, 560, 810), BLOCKS):
+    for x, block in zip((90, 305, 550, 820), BLOCKS):
         draw_block(ax, x, *block)
     return figure
 
