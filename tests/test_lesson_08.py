@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -14,6 +14,7 @@ import utils.training
 from tests.test_figures import import_script
 from tests.test_weights import CARD_ENTRIES
 from tests.tools import bench, checkpoints, measure_08
+from tests.tools.cells import code_cells, read, text
 from utils.data import ImageData, Split, batches
 from utils.models import ResidualBlock, ResidualCNN
 from utils.training import choose_dtype, evaluate, fast_epoch, fit_fast, predict, set_seed
@@ -291,6 +292,32 @@ def test_the_range_test_follows_its_list_and_says_where_it_began_too_high(lesson
     assert all(math.isfinite(loss) for loss in losses)
     with pytest.raises(ValueError, match=r"it diverged after \d steps: begin at a rate far below 1e\+06"):
         lesson["lr_range_test"](linear(), split, [1e6] * 20, batch_size=20)
+
+
+@pytest.mark.parametrize("epochs_before_the_stop", [0, 2])
+def test_a_stopped_headline_keeps_what_it_learned_and_the_next_run_says_so(tmp_path, capsys, epochs_before_the_stop):
+    sources = [text(cell["source"]) for _, cell in code_cells(read(measure_08.LESSON))]
+    cell = next(source for source in sources if "skip_training = False" in source)
+    count = epochs_before_the_stop
+    space = {"ResidualCNN": functools.partial(ResidualCNN, widths=(8,)), "set_seed": set_seed, "train": [None]}
+    space |= {"cifar10": None, "device": "cpu", "photographs": False, "validation": None, "gentle": None}
+    space |= {"runs_folder": lambda: tmp_path, "whiten": lambda *_: None, "plot_history": lambda _: None}
+
+    def fit_fast(model, train, validation, num_epochs, **settings):
+        nn.init.constant_(model.classifier.bias, 8.0)
+        return {"train_loss": [0.0] * min(num_epochs, count)}
+
+    space["fit_fast"] = fit_fast
+    exec(cell, space)
+    (kept,) = tmp_path.iterdir()
+    assert load_file(kept)["classifier.bias"].eq(8).all()
+    assert capsys.readouterr().out == ""
+    count = 1000
+    exec(cell, space)
+    assert f"stopped early; what it had learned is in {tmp_path.name}/{kept.name}." in capsys.readouterr().out
+    assert not kept.exists()
+    exec(cell, space)
+    assert capsys.readouterr().out == ""
 
 
 # --- the ledger ------------------------------------------------------------------------------------------------------
