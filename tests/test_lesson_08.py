@@ -492,12 +492,18 @@ def test_both_loops_of_the_bench_learn():
     assert found["seconds"] == found["spent"] > 0
     assert bench.textbook(bench.lenet_sized, split, ready, 1.1, 0.1, ones)["seconds"] is None
 
-    def network():
-        set_seed(0)
+    def network(seed):
+        set_seed(seed)
         return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(3 * 32 * 32), nn.Linear(3 * 32 * 32, 10))
 
     found = bench.fast(network, ready, ready, 0.8, 12, batch_size=10, draw=PLAIN)
     assert found["seconds"] is not None
+    ends = [(4.0, 0.8), (8.0, 0.9), (None, 0.4)]
+    runs = [{"seconds": end, "spent": end or 9.0, "epochs": 2, "validation_accuracy": score} for end, score in ends]
+    both = bench.repeat("both", lambda seed: runs[seed], range(2))
+    assert (both["seconds"], both["epochs"]) == (6.0, 2)
+    assert both["validation_accuracy"] == pytest.approx(0.85)
+    assert bench.repeat("all", lambda seed: runs[seed], range(3))["seconds"] is None
     grey = torch.rand(2, 1, 28, 28)
     assert bench.as_colour(grey).shape == (2, 3, 32, 32)
 
