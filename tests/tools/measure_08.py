@@ -27,7 +27,7 @@ LESSON = ROOT / "notebooks" / "08_residual_networks.ipynb"
 PLAIN = functools.partial(batches, shuffle=True)
 GENTLE = functools.partial(augmented_batches, padding=2)
 DEPTHS, DEPTH_IMAGES, DEPTH_EPOCHS, DEPTH_LRS = (8, 16, 32, 50), 10_000, 3, (0.01, 0.03, 0.1)
-HEADLINE_EPOCHS, DRAWN_EPOCHS, LR = 8, 3, 0.4
+HEADLINE_EPOCHS, DRAWN_EPOCHS, LR = 8, 6, 0.4
 ROW_EPOCHS, AVERAGE_DECAY = 3, 0.99
 SHIFTS = functools.partial(augmented_batches, padding=2, flip=0.0)  # a mirrored digit is no digit
 MNIST_WIDTHS, MNIST_EPOCHS = (16, 32, 64), 4
@@ -47,7 +47,7 @@ IN_FLOAT32 = "all of it in float32"
 def lesson_08():
     """Return what lesson 08 defines in its cells: {name: function}, with what they use beside them."""
     space = {"np": np, "torch": torch, "nn": nn, "F": F, "device": get_device()}
-    space |= {"augmented_batches": augmented_batches, "batches": batches}
+    space |= {"augmented_batches": augmented_batches, "batches": batches, "gentle": GENTLE}
     space |= {name: value for module in (models, training) for name, value in vars(module).items()}
     own = [nodes[-1] for _, cell in code_cells(read(LESSON)) for nodes in definitions(parse(cell)).values()]
     own = [node for node in own if isinstance(node, ast.FunctionDef) and node.name not in space]
@@ -235,14 +235,14 @@ def without_shortcuts(seed, images):
 
 
 def measure_08_shortcuts(seeds=range(3), num_epochs=ROW_EPOCHS):
-    """Validation accuracy of the recipe with and without the shortcuts of its three blocks."""
+    """Validation accuracy without the shortcuts; with them it is the recipe's row of flips and shifts."""
     source, train, (images, labels), _ = prepare()
     runs = []
-    for name, make in (("with shortcuts", new_network), ("without shortcuts", without_shortcuts)):
-        for seed in seeds:
-            model = make(seed, train[0])
-            fit_fast(model, train, (images, labels), num_epochs, lr=LR, draw=GENTLE)
-            runs.append({"name": name, "seed": seed, "validation_accuracy": accuracy(predict(model, images), labels)})
+    for seed in seeds:
+        model = without_shortcuts(seed, train[0])
+        fit_fast(model, train, (images, labels), num_epochs, lr=LR, draw=GENTLE)
+        score = accuracy(predict(model, images), labels)
+        runs.append({"name": "without shortcuts", "seed": seed, "validation_accuracy": score})
     about = f"{len(train[1]):,} images, {num_epochs} epochs, {len(seeds)} seeds"
     return {"source": source, "split": "validation", "about": about, "runs": runs}
 
