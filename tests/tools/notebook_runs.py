@@ -108,7 +108,7 @@ def pytest_ignore_collect(collection_path, config):
     return None if numbered and collection_path.parent in (lessons, lessons / "solutions") else True
 
 
-LONGEST = ("06_cifar10.ipynb", "07_batchnorm_and_dropout.ipynb", "05_mnist.ipynb")
+LONGEST = ("06_cifar10.ipynb", "08_residual_networks.ipynb", "07_batchnorm_and_dropout.ipynb", "05_mnist.ipynb")
 LONGEST += ("test_run_twice.py", "test_skip_training.py")
 
 
