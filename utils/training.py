@@ -141,8 +141,7 @@ def choose_dtype(device):
     """Return the quickest number format in which this device can train: bfloat16, float16 or float32."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    ask = getattr(torch.cpu, "get_capabilities", dict)  # an older PyTorch cannot tell
-    has_bfloat16 = device.type == "cpu" and ask().get("avx512_bf16", False)
+    has_bfloat16 = device.type == "cpu" and getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16")
     return torch.bfloat16 if has_bfloat16 else torch.float32
 
 
