@@ -340,6 +340,13 @@ def test_every_row_of_the_ledger_has_its_seeds_in_the_order_of_the_recipe(photos
     assert [(run["name"], run["seed"]) for run in runs] == [(name, seed) for name in names for seed in range(2)]
 
 
+def test_the_measured_headline_is_the_lessons():
+    sources = "\n".join(text(cell["source"]) for _, cell in code_cells(read(measure_08.LESSON)))
+    assert f"num_epochs, kept = {measure_08.HEADLINE_EPOCHS} if photographs else {measure_08.DRAWN_EPOCHS}," in sources
+    assert f"fit_fast(model, train, validation, num_epochs, lr={measure_08.LR}, draw=gentle)" in sources
+    assert f"batches(images, labels, batch_size, padding={measure_08.GENTLE.keywords['padding']})" in sources
+
+
 def test_a_run_of_the_depth_measurement_scores_both_splits(photos):
     for name in ("plain", "residual"):
         run = measure_08.depth_run(name, 4, 0.01, 0, photos, photos)

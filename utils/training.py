@@ -183,7 +183,8 @@ def fit_fast(
     weights so far, and the history its finished epochs.
 
     Raises ValueError where a split is not fit for it or smaller than one batch, and FloatingPointError, with the
-    step, the learning rate and what to try, where a loss is not finite: the weights are then those of the step before.
+    step, the learning rate and what to try, where a loss is not finite: the weights are then those of the step before,
+    but batch norm's running statistics have seen the batch (recalibrate renews them).
     """
     require_split(*train)
     require_split(*validation)

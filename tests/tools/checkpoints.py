@@ -17,7 +17,7 @@ from tests.tools.measure_08 import LR, accuracy, lesson_08, new_network
 from utils import drawn
 from utils.data import load_cifar10, load_mnist, normalise_channels
 from utils.models import SmallCNN
-from utils.training import evaluate, fit, fit_fast, get_device, predict, set_seed
+from utils.training import choose_dtype, evaluate, fit, fit_fast, get_device, predict, set_seed
 from utils.weights import FOLDER, NEWEST, load_digit_reader, load_residual_cnn
 
 SEED = 0
@@ -145,7 +145,7 @@ def train_residual(name):
     counts = {"count": len(train[1]), "validation_count": len(validation[1]), "test_count": len(data.test.labels)}
     about = {**words, **scores, **counts, **surroundings(), "name": name, "seed": SEED, "lr": LR, "epochs": epochs}
     about |= {"widths": ", ".join(map(str, widths)), "parameters": sum(p.numel() for p in model.parameters())}
-    dtype = str(lesson_08()["choose_dtype"](get_device())).removeprefix("torch.")
+    dtype = str(choose_dtype(get_device())).removeprefix("torch.")
     return RESIDUAL_CARD.format(**about, minutes=minutes, dtype=dtype)
 
 
