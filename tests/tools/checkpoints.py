@@ -94,7 +94,7 @@ for nothing else.
 - **Licence:** CC BY 4.0, as the course's text. {credit}
 """
 RESIDUAL = {  # name: widths, epochs, and what its card says
-    "residual_cifar10": ((64, 256, 256), 24, {
+    "residual_cifar10": ((64, 256, 256), 30, {
         "what": "photograph",
         "credit": "CIFAR-10: A. Krizhevsky, V. Nair and G. Hinton.",
         "limits": "It knows small photographs from the web of 2009; others are new to it.",
