@@ -192,7 +192,7 @@ def fit_fast(
         raise ValueError(f"a batch of {batch_size} is larger than the training split of {len(train[1])} images")
     device = next(model.parameters()).device
     dtype = dtype or choose_dtype(device)
-    print(f"{num_epochs} epochs on {device} in {dtype}")
+    print(f"training on {device} in {dtype}")
     model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr, momentum=0.9, weight_decay=decay, nesterov=True)
     num_steps = -(-len(train[1]) // batch_size)  # in an epoch, rounded up

@@ -107,7 +107,7 @@ def draw_paths():
         left = plus + 18
     arrow(ax, (left, road), (858, road), INK, 2.5)
     ax.plot([30, 870], [310, 310], color="0.8", lw=1.5)
-    write(ax, 30, 280, "the same, as eight paths:", 15, ha="left")
+    write(ax, 30, 280, "the eight paths of its gradient:", 15, ha="left")
     for number, path in enumerate(sorted(paths(), key=sum)):
         column, row = divmod(number, 4)
         x, y = 40 + 452 * column, 232 - 56 * row

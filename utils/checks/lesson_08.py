@@ -63,7 +63,21 @@ def subtracted(folded, channels):
     folded[channels, channels, 1, 1] -= 1
 
 
-check_fold_skip = FunctionExercise(
+class FoldSkip(FunctionExercise):
+    """The weight that is given stays as it is."""
+
+    def verdict(self, answer):
+        def watched(weight):
+            before = weight.clone()
+            folded = answer(weight)
+            if not torch.equal(weight, before):
+                raise ValueError("the weight that was given has changed: work on a copy, weight.clone()")
+            return folded
+
+        return super().verdict(watched if callable(answer) else answer)
+
+
+check_fold_skip = FoldSkip(
     "fold_skip",
     folded_by_trying,
     cases=[(randn(4, 4, 3, 3),), (randn(3, 3, 3, 3),), (randn(1, 1, 3, 3),)],
@@ -104,6 +118,10 @@ def repeated(maps, out_channels):
     return maps[:, :, ::2, ::2].repeat(1, -(-out_channels // maps.shape[1]), 1, 1)[:, :out_channels]
 
 
+def too_many_zeros(maps, out_channels):
+    return F.pad(maps[:, :, ::2, ::2], (0, 0, 0, 0, 0, out_channels))
+
+
 def upper_left_quarter(maps):
     return maps[:, :, : (maps.shape[2] + 1) // 2, : (maps.shape[3] + 1) // 2]
 
@@ -125,15 +143,19 @@ check_padded_shortcut = FunctionExercise(
             padded(pixels=lambda maps: maps[:, :, 1::2, 1::2]),
             "the pixels begin with the second: a stride begins with the first, at index 0.",
         ),
-        (
-            padded(pixels=lambda maps: F.avg_pool2d(maps, 2, ceil_mode=True)),
-            "the pixels are averaged in twos: that is a pooling. Take the pixels as they are.",
+        *(
+            (
+                padded(pixels=lambda maps, ceil=ceil: F.avg_pool2d(maps, 2, ceil_mode=ceil)),
+                "the pixels are averaged in twos: that is a pooling. Take the pixels as they are.",
+            )
+            for ceil in (True, False)
         ),
         (
             padded(pixels=lambda maps: F.max_pool2d(maps, 2, ceil_mode=True)),
             "the largest of each 2 × 2 is taken: that is a pooling. Take the pixels as they are.",
         ),
         (padded(pixels=upper_left_quarter), "a quarter of the image is cut out: take every second pixel of all of it."),
+        (too_many_zeros, "out_channels is what there is to be afterwards: the zeros are as many as are missing."),
         (padded(pad=lambda more: (0, 0)), "the channels are still those of the input: fill up with zeros."),
         (repeated, "the new channels repeat the old ones: they are to be zero."),
     ],
