@@ -133,7 +133,7 @@ def bench_mnist(count, limit, seeds):
     slow = functools.partial(textbook, plain_cnn, split, validation, target, limit, ([mean], [std]))
     rows = [repeat("textbook loop, plain network", slow, seeds)]
     train, validation = [(as_colour(images), labels) for images, labels in (train, validation)]
-    make = functools.partial(new_network, images=train[0], widths=MNIST_WIDTHS)
+    make = functools.partial(new_network, widths=MNIST_WIDTHS)  # not whitened: three equal channels
     quick = functools.partial(fast, make, train, validation, target, FAST_EPOCHS["MNIST"], draw=SHIFTS)
     rows.append(repeat("fit_fast", quick, seeds))
     return {"title": f"MNIST to {target:.1%}", "target": target, "source": mnist.source, "rows": rows}

@@ -248,12 +248,16 @@ def measure_08_shortcuts(seeds=range(3), num_epochs=ROW_EPOCHS):
 
 
 def measure_08_mnist(seeds=range(3)):
-    """fit_fast on MNIST with a narrow network of lesson 08: its final accuracy, and its seconds."""
+    """fit_fast on MNIST with a narrow network of lesson 08: its final accuracy, and its seconds.
+
+    The stem learns. Three equal channels have directions without any spread, in which whitening would do nothing but
+    amplify bfloat16's rounding; scored in float32, such a network had 95 %.
+    """
     mnist = load_mnist()
     train, validation, test = mnist_splits(mnist)
     runs = []
     for seed in seeds:
-        model, start = new_network(seed, train[0], widths=MNIST_WIDTHS), time.perf_counter()
+        model, start = new_network(seed, widths=MNIST_WIDTHS), time.perf_counter()
         history = fit_fast(model, train, validation, MNIST_EPOCHS, lr=LR, draw=SHIFTS)
         run = {"seed": seed, "seconds": round(time.perf_counter() - start, 1)}
         run["validation_accuracy"] = round(history["validation_accuracy"][-1], 5)
