@@ -30,7 +30,7 @@ from utils.models import ResidualCNN
 from utils.training import choose_dtype, evaluate, fit_fast, get_device, set_seed
 
 PATH = ROOT / "tests" / "results" / "bench.json"
-LIMIT = 400  # seconds after which a loop that has not arrived is stopped, at the end of its epoch
+LIMIT = 300  # seconds after which a loop that has not arrived is stopped, at the end of its epoch
 TARGETS = {"MNIST": 0.988, "CIFAR-10": 0.70}
 FAST_EPOCHS = {"MNIST": 1, "CIFAR-10": 1}  # the schedule is planned for that many
 SEEDS = range(3)

@@ -111,7 +111,7 @@ def cutout_batches(images, labels, batch_size, size=12):
 
 
 RESIDUAL = {  # name: widths, epochs, and what its card says
-    "residual_cifar10": ((64, 256, 512), 30, {
+    "residual_cifar10": ((64, 256, 384), 30, {
         "what": "photograph", "draw": cutout_batches,
         "also": ", and a grey square of 12 × 12 somewhere in each image (cutout: DeVries and Taylor, 2017)",
         "credit": "CIFAR-10: A. Krizhevsky, V. Nair and G. Hinton.",
