@@ -404,7 +404,7 @@ def test_cutout_covers_one_square_of_each_image_with_the_mean(photos):
         assert torch.equal(covered, (batch == 0).any(dim=1))
         rows, columns = covered.any(dim=2).sum(dim=1), covered.any(dim=1).sum(dim=1)
         assert torch.equal(covered.sum(dim=(1, 2)), rows * columns)
-        assert 3 <= min(rows.min(), columns.min())
+        assert min(rows.min(), columns.min()) >= 3
         assert max(rows.max(), columns.max()) == 6
         assert len(batch_labels) == len(batch)
 

@@ -119,7 +119,7 @@ def _look_in_folders(data_set, folders, rung):
 
 def _download(data_set, folders):
     """Download into the first of the two folders that can be written to; return it, or None after a failure."""
-    seconds = _deadline(data_set.seconds)
+    seconds = deadline(data_set.seconds)
     folder = next((folder for folder in (folders[0], folders[-1]) if _is_writable(folder)), folders[0])
     if folder != folders[0]:
         print(f"{data_set.name}: {_short(folders[0])} cannot be written to, so {_short(folder)} is used.")
@@ -129,12 +129,12 @@ def _download(data_set, folders):
     except OSError as error:
         reason = storage_error(error, folder)
     except FetchError as error:
-        reason = _in_one_line(error)
+        reason = in_one_line(error)
     print(f"{data_set.name} could not be downloaded: {reason}")
     return None
 
 
-def _in_one_line(error):
+def in_one_line(error):
     """Say what the mirrors answered, once only where all of them answered the same."""
     answers = {reason.partition(": ")[2] for reason in error.reasons}
     if len(error.reasons) > 1 and len(answers) == 1:
@@ -178,7 +178,7 @@ def _folders():
     return [folder, ROOT / "data", cache()]
 
 
-def _deadline(default):
+def deadline(default):
     text = os.environ.get("COURSE_DEADLINE", "").strip()
     try:
         seconds = float(text) if text else default
