@@ -128,7 +128,10 @@ RESULTS = common.IMAGES.parent / "tests" / "results" / "bench.json"
 
 def draw_bench(results):
     """Draw the seconds of each loop until it reaches its accuracy, task by task, and the images a second."""
-    groups = [(task["title"], "s", {row["name"]: row["seconds"] for row in task["rows"]}) for task in results["tasks"]]
+    groups = [
+        (task["title"], "s", {row["name"]: row["seconds"] for row in task["rows"]})
+        for task in (results["mnist"], results["cifar10"])
+    ]
     groups.append(("a training step", "images/s", {row["name"]: row["images_a_second"] for row in results["levers"]}))
     count = sum(len(rows) for _, _, rows in groups)
     height = 60 + 34 * count + 64 * len(groups)

@@ -30,7 +30,7 @@ DEPTHS, DEPTH_IMAGES, DEPTH_EPOCHS, DEPTH_LRS = (8, 16, 32, 50), 10_000, 3, (0.0
 HEADLINE_EPOCHS, DRAWN_EPOCHS, LR = 8, 6, 0.4
 ROW_EPOCHS, AVERAGE_DECAY = 3, 0.99
 SHIFTS = functools.partial(augmented_batches, padding=2, flip=0.0)  # a mirrored digit is no digit
-MNIST_WIDTHS, MNIST_EPOCHS = (16, 32, 64), 4
+MNIST_WIDTHS, MNIST_EPOCHS = (16, 32, 64), 3
 ROWS = [  # each keeps what stands above it and adds its own change
     ("constant learning rate", {"lr": 0.05, "one_cycle": False, "decay": 0.0, "draw": PLAIN, "smooth": 0.0}),
     ("+ one-cycle", {"lr": LR, "one_cycle": True}),
