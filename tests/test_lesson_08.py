@@ -1,6 +1,7 @@
 """Lesson 08: the block, the network, the fast loop, and what stands in the notebook alone."""
 
 import functools
+import json
 import math
 
 import pytest
@@ -532,6 +533,20 @@ def test_both_loops_of_the_bench_learn():
     assert bench.repeat("all", lambda seed: runs[seed], range(3))["seconds"] is None
     grey = torch.rand(2, 1, 28, 28)
     assert measure_08.as_colour(grey).shape == (2, 3, 32, 32)
+
+
+def test_one_part_of_the_bench_is_measured_anew_and_the_others_stay(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps(BENCH), encoding="utf-8")
+    monkeypatch.setattr(bench, "PATH", path)
+    monkeypatch.setattr(bench, "surroundings", lambda: {"processor": "one", "cores": 2, "torch": "2"})
+    monkeypatch.setattr(bench.subprocess, "run", lambda *arguments, **settings: None)  # the figure stays as it is
+    monkeypatch.setitem(bench.PARTS, "levers", lambda *settings: [{"name": "new", "images_a_second": 7}])
+    bench.main(["--only", "levers"])
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["levers"] == [{"name": "new", "images_a_second": 7}]
+    assert (found["mnist"], found["cifar10"]) == (BENCH["mnist"], BENCH["cifar10"])
+    assert "7 images/s" in capsys.readouterr().out
 
 
 def test_evaluation_needs_no_training_mode(photos):
