@@ -398,18 +398,6 @@ def test_the_recipe_of_a_checkpoint_writes_what_can_be_loaded_and_a_whole_card(t
     assert f"**Test split, used once:** 300 drawings; accuracy {score:.4f}" in card
 
 
-def test_cutout_covers_one_square_of_each_image_with_the_mean(photos):
-    images, labels = torch.ones_like(photos[0]), photos[1]
-    for batch, batch_labels in checkpoints.cutout_batches(images, labels, batch_size=8, size=6):
-        covered = (batch == 0).all(dim=1)  # (N, 32, 32)
-        assert torch.equal(covered, (batch == 0).any(dim=1))
-        rows, columns = covered.any(dim=2).sum(dim=1), covered.any(dim=1).sum(dim=1)
-        assert torch.equal(covered.sum(dim=(1, 2)), rows * columns)
-        assert min(rows.min(), columns.min()) >= 3
-        assert max(rows.max(), columns.max()) == 6
-        assert len(batch_labels) == len(batch)
-
-
 def rewrite(folder, **change):
     tensors = change.pop("tensors", ResidualCNN(widths=(8, 16)).state_dict())
     notes = {"widths": "8 16", "mean": "0.5 0.4 0.3", "std": "0.2 0.25 0.3", "layout": "1"} | change

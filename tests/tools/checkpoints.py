@@ -15,7 +15,7 @@ from tests.tools.kernels import offline_data, settle_course_data
 from tests.tools.machine import surroundings
 from tests.tools.measure_08 import LR, accuracy, lesson_08, new_network
 from utils import drawn
-from utils.data import augmented_batches, load_cifar10, load_mnist, normalise_channels
+from utils.data import load_cifar10, load_mnist, normalise_channels
 from utils.models import SmallCNN
 from utils.training import choose_dtype, evaluate, fit, fit_fast, get_device, predict, set_seed
 from utils.weights import FOLDER, NEWEST, load_digit_reader, load_residual_cnn
@@ -86,39 +86,21 @@ for nothing else.
   (with the mirrored image) {validation_twice:.4f}.
 - **Test split, used once:** {test_count:,} {what}s; accuracy {test:.4f}, asked twice {test_twice:.4f}.
 - **Recipe:** lesson 08's `fit_fast`: stem whitened, {epochs} epochs in batches of 256, SGD with Nesterov's momentum,
-  one cycle to the learning rate {lr}, weight decay 0.0005, label smoothing 0.2, flips, shifts of up to four
-  pixels{also};
+  one cycle to the learning rate {lr}, weight decay 0.0005, label smoothing 0.2, flips, and shifts of up to four pixels;
   computed in {dtype} in {minutes:.0f} minutes. Seed {seed}. The weights are stored as float16 and scored as stored.
 - **Input:** (N, 3, 32, 32), RGB in 0..1. `load_residual_cnn` normalises.
 - **What it cannot do:** it answers one of ten classes, often with confidence, to anything at all. {limits}
 - **Trained by:** `make checkpoints` at commit {commit}, torch {torch}, {processor}, {cores} cores, {date}.
 - **Licence:** CC BY 4.0, as the course's text. {credit}
 """
-
-
-def cutout_batches(images, labels, batch_size, size=12):
-    """Yield augmented_batches with a square of each image set to 0, the mean: in thirty epochs, less is memorised.
-
-    Its centre may lie anywhere in the image. DeVries and Taylor, "Improved regularization of convolutional neural
-    networks with cutout", arXiv 1708.04552.
-    """
-    rows, columns = (torch.arange(length) for length in images.shape[-2:])
-    for batch, batch_labels in augmented_batches(images, labels, batch_size):
-        top = torch.randint(len(rows), (len(batch), 1)) - size // 2
-        left = torch.randint(len(columns), (len(batch), 1)) - size // 2
-        high, wide = (rows >= top) & (rows < top + size), (columns >= left) & (columns < left + size)
-        yield batch.masked_fill((high[:, :, None] & wide[:, None, :]).unsqueeze(1), 0.0), batch_labels
-
-
 RESIDUAL = {  # name: widths, epochs, and what its card says
-    "residual_cifar10": ((64, 256, 384), 30, {
-        "what": "photograph", "draw": cutout_batches,
-        "also": ", and a grey square of 12 × 12 somewhere in each image (cutout: DeVries and Taylor, 2017)",
+    "residual_cifar10": ((64, 256, 256), 30, {
+        "what": "photograph",
         "credit": "CIFAR-10: A. Krizhevsky, V. Nair and G. Hinton.",
         "limits": "It knows small photographs from the web of 2009; others are new to it.",
     }),
     "residual_drawn10": ((32, 128, 128), 30, {
-        "what": "drawing", "draw": augmented_batches, "also": "", "credit": "Drawn-10 is the course's own.",
+        "what": "drawing", "credit": "Drawn-10 is the course's own.",
         "limits": "It has never seen a photograph.",
     }),
 }  # fmt: skip
@@ -146,7 +128,7 @@ def train_residual(name):
     ]
 
     model, start = new_network(SEED, train[0], widths=widths), time.perf_counter()
-    fit_fast(model, train, validation, epochs, lr=LR, draw=words["draw"])
+    fit_fast(model, train, validation, epochs, lr=LR)
     minutes = (time.perf_counter() - start) / 60
     tensors = {key: tensor.cpu().contiguous() for key, tensor in model.state_dict().items()}
     tensors = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
