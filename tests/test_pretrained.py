@@ -162,5 +162,5 @@ def test_only_arrays_are_unpickled(content):
 
 
 def test_arrays_are_unpickled():
-    found = pretrained._read_arrays(pickle.dumps({"a": [np.ones((2, 3), dtype=np.float32)]}, protocol=2))
+    found = pretrained._read_arrays(pickle.dumps({"a": [np.ones((2, 3), dtype=np.float32)]}, protocol=4))
     assert np.array_equal(found["a"][0], np.ones((2, 3)))
