@@ -179,6 +179,7 @@ def _folders():
 
 
 def deadline(default):
+    """Return the seconds that a download may take: COURSE_DEADLINE, else the default. Raises ValueError for no time."""
     text = os.environ.get("COURSE_DEADLINE", "").strip()
     try:
         seconds = float(text) if text else default

@@ -229,7 +229,11 @@ def main(arguments=None):
     seeds = range(options.seeds)
     settle_course_data("data")
     about = surroundings()
+    if options.only and not PATH.is_file():
+        parser.error("there are no results yet to keep: run it without --only")
     results = json.loads(PATH.read_text(encoding="utf-8")) if options.only else {}
+    if options.only and results.get("processor") != about["processor"]:
+        parser.error("the other results are another machine's: run it without --only")
     for name in [options.only] if options.only else PARTS:
         results[name] = PARTS[name](options.images, options.limit, seeds)
     results["about"] = (
