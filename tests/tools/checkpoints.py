@@ -98,8 +98,8 @@ RESIDUAL = {  # name: widths, epochs, and what its card says
         "what": "photograph",
         "credit": "CIFAR-10: A. Krizhevsky, V. Nair and G. Hinton.",
         "tried": (
-            "\n  A second training, with 384 channels at the end and cutout, was scored on both splits too (asked twice:"
-            "\n  0.9118 and 0.9045); it is not better beyond chance, and this simpler one was kept."
+            "\n  A second training, with 384 channels at the end and cutout, was scored on both splits too (asked"
+            "\n  twice: 0.9118 and 0.9045); it is not better beyond chance, and this simpler one was kept."
         ),
         "limits": "It knows small photographs from the web of 2009; others are new to it.",
     }),
