@@ -54,7 +54,9 @@ def lesson_10():
 
 
 def _sets(node, name):
-    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+    """Tell whether a statement is `name = …` or `name |= …`."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+    return [ast.unparse(target) for target in targets] == [name]
 
 
 def _is_stub(node):
