@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from utils import folders
-from utils.folders import check_folder, open_picture
+from utils.folders import find_problems, open_picture
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
 
@@ -210,14 +210,14 @@ def test_too_many_pixels_are_refused_without_a_warning(tmp_path, monkeypatch, re
 
 
 def test_a_sound_folder_has_no_problem(sound):
-    assert check_folder(sound) == []
-    assert check_folder(str(sound)) == []
+    assert find_problems(sound) == []
+    assert find_problems(str(sound)) == []
     assert len(ImageFolder(sound, loader=open_picture)) == 4
 
 
 def problem(folder):
     """Return the only problem of a folder."""
-    (found,) = check_folder(folder)
+    (found,) = find_problems(folder)
     return found
 
 
@@ -258,19 +258,19 @@ def test_a_hidden_folder_counts_as_a_class_for_imagefolder(sound):
 def test_other_files(sound):
     (sound / "cat" / "notes.txt").write_text("Chelsea")
     (sound / "dog" / "phone.HEIC").write_bytes(b"ftypheic")
-    assert [sentence.partition(" ")[0] for sentence in check_folder(sound)] == ["cat/notes.txt", "dog/phone.HEIC"]
-    assert all("is skipped" in sentence for sentence in check_folder(sound))
+    assert [sentence.partition(" ")[0] for sentence in find_problems(sound)] == ["cat/notes.txt", "dog/phone.HEIC"]
+    assert all("is skipped" in sentence for sentence in find_problems(sound))
 
 
 def test_a_file_beside_the_classes_that_is_no_picture_does_not_matter(sound):
     (sound / "README.md").write_text("where they come from")
-    assert check_folder(sound) == []
+    assert find_problems(sound) == []
 
 
 def test_broken_pictures(sound):
     (sound / "cat" / "page.jpg").write_text("<html>")
     (sound / "dog" / "half.jpg").write_bytes(truncated(sound.parent).read_bytes())
-    first, second = check_folder(sound)
+    first, second = find_problems(sound)
     assert first == "cat/page.jpg: this is no picture that can be read; save it as JPEG or PNG."
     assert second == "dog/half.jpg: the file is damaged or cut off; copy it again, or remove it."
 
@@ -284,12 +284,12 @@ def test_the_same_picture_in_two_classes(sound):
     (sound / "dog" / "copy.png").write_bytes((sound / "cat" / "0.png").read_bytes())
     assert problem(sound) == "dog/copy.png is the same picture as cat/0.png: keep it in one class."
     (sound / "cat" / "again.png").write_bytes((sound / "cat" / "1.png").read_bytes())
-    assert len(check_folder(sound)) == 1, "twice in one class is no contradiction"
+    assert len(find_problems(sound)) == 1, "twice in one class is no contradiction"
 
 
 def test_pictures_in_folders_inside_a_class_count_as_imagefolder_counts_them(sound):
     save(sound / "owl" / "night" / "a.png")
-    assert check_folder(sound) == []
+    assert find_problems(sound) == []
     assert len(ImageFolder(sound)) == 5
 
 
@@ -297,7 +297,7 @@ def test_several_problems_are_all_told(sound):
     (sound / "owl").mkdir()
     save(sound / "lost.png")
     save(sound / "cat" / "dot.png", Image.new("RGB", (40, 3)))
-    assert len(check_folder(sound)) == 3
+    assert len(find_problems(sound)) == 3
 
 
 def test_an_upload_can_be_opened_too():

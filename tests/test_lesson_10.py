@@ -30,7 +30,7 @@ def bytes_of(module):
     return [numbers.numpy().tobytes() for numbers in module.state_dict().values()]
 
 
-# --- the cut and its cost ----------------------------------------------------------------------------------------------
+# --- the cut and its cost ---
 
 
 @pytest.mark.parametrize("cut", [0, 5, 11, 13])
@@ -61,7 +61,7 @@ def test_the_head_of_a_seed_is_the_same_with_and_without_the_expert(lesson):
     assert bytes_of(lesson["new_network"](3, False).features) != bytes_of(first.features)
 
 
-# --- the four ways -----------------------------------------------------------------------------------------------------
+# --- the four ways ---
 
 
 @pytest.mark.parametrize("way", ["frozen", "last two blocks", "everything", "from scratch"])
@@ -121,7 +121,7 @@ def test_an_interruption_keeps_what_was_learned(lesson, pictures, capsys, monkey
     assert bytes_of(network.classifier) != before
 
 
-# --- the measurement ---------------------------------------------------------------------------------------------------
+# --- the measurement ---
 
 
 def test_a_small_measurement_has_a_run_for_each_way_count_and_seed(monkeypatch, lesson):

@@ -2,7 +2,7 @@
 
 Pictures from phones, scanners and the web come rotated, transparent, in 256 colours, in CMYK or in 16 bits. For
 `torchvision.datasets.ImageFolder`, open_picture is the loader: it returns every one of them as an upright RGB image
-of 8 bits. check_folder says, in a sentence for each problem, what is wrong with a folder and what to do.
+of 8 bits. find_problems says, in a sentence for each problem, what is wrong with a folder and what to do.
 """
 
 import hashlib
@@ -57,7 +57,7 @@ def _to_rgb(picture):
     return picture.convert("RGB")
 
 
-def check_folder(folder):
+def find_problems(folder):
     """Return what is wrong with a folder of classes: a list of sentences, empty where it is fit for ImageFolder.
 
     Looked for: no folder, pictures beside the class folders, fewer than two classes, a class without a picture,
