@@ -188,7 +188,7 @@ def bomb(tmp_path):
         (bad_chunk, "the file is damaged or cut off"),
         (text, "this is no picture that can be read; save it as JPEG or PNG"),
         (nothing, "this is no picture that can be read"),
-        (folder, "the file is damaged or cut off"),
+        (folder, "it cannot be opened; is it a folder, or a file that you may not read"),
         (bomb, "it has far too many pixels; make it smaller"),
         (lambda tmp_path: tmp_path / "a.png", "there is no such file"),
     ],

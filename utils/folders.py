@@ -42,6 +42,8 @@ def open_picture(path):
         raise ValueError(f"{name}: it has far too many pixels; make it smaller") from error
     except FileNotFoundError as error:
         raise ValueError(f"{name}: there is no such file") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise ValueError(f"{name}: it cannot be opened; is it a folder, or a file that you may not read?") from error
     except (OSError, SyntaxError, EOFError) as error:
         raise ValueError(f"{name}: the file is damaged or cut off; copy it again, or remove it") from error
 

@@ -6,7 +6,6 @@ Everything runs by the lesson's own code, which is read out of its cells.
 import ast
 import copy
 import functools
-import time
 
 import torch
 from PIL import Image
@@ -90,10 +89,8 @@ def measure_10_transfer(seeds=range(3), counts=COUNTS):
     )
     settings = [(way, count, seed) for way in lesson["WAYS"] for count in counts for seed in seeds]
     for way, count, seed in tqdm(settings):
-        start = time.perf_counter()
         model, num_epochs = lesson["reuse"](way, *first_of_each(*train, count), seed)
         run = {"network": way, "images": count, "seed": seed, "epochs": num_epochs}
-        run["seconds"] = round(time.perf_counter() - start, 1)
         runs.append(run | {"validation_accuracy": score(model, validation)})
     about = f"{len(CLASSES)} classes, equal compute, {len(seeds)} seeds"
     return {"source": cifar10.source, "split": "validation", "about": about, "runs": runs}
