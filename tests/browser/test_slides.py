@@ -54,7 +54,7 @@ def test_stored_outputs_are_shown(slides):
     cells = nbformat.read(slides.path, as_version=4).cells
     shown = [cell for cell in cells if cell.metadata.get("slideshow", {}).get("slide_type") != "skip"]
     stored = [output for cell in shown for output in cell.get("outputs", [])]
-    pictures = [output for output in stored if "image/png" in output.get("data", {})]
+    pictures = [output for output in stored if {"image/png", "image/jpeg"} & output.get("data", {}).keys()]
     assert slides.page.locator(".jp-OutputArea-output").count() == len(stored)
     assert slides.page.locator(".jp-OutputArea-output img").count() == len(pictures)
 

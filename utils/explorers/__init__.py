@@ -16,6 +16,8 @@ PLACES = {
     "draw_digit": "digit",
     "draw_until_it_fails": "digit",
     "explore_digit": "digit",
+    "draw_explanation": "maps",
+    "explore_maps": "maps",
 }
 
 

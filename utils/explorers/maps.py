@@ -104,13 +104,13 @@ def draw_explanation(model, image, class_index, classes, method="Grad-CAM", laye
     left, right = (
         figure.add_axes(place, xticks=[], yticks=[]) for place in [(0.02, 0.03, 0.47, 0.85), (0.51, 0.03, 0.47, 0.85)]
     )
-    left.imshow(image.permute(1, 2, 0).cpu())
+    left.imshow(image.permute(1, 2, 0).cpu().numpy())
     left.set_title(f"{name}: probability {probability:.3f}", fontsize=15)
     limit, signed = (
         max(heat.abs().flatten().kthvalue(max(1, int(0.995 * heat.numel()))).values.item(), 1e-12),
         heat.min() < 0,
     )
-    right.imshow(heat, cmap="RdBu_r" if signed else "magma", vmin=-limit if signed else 0, vmax=limit)
+    right.imshow(heat.numpy(), cmap="RdBu_r" if signed else "magma", vmin=-limit if signed else 0, vmax=limit)
     right.set_title(f"{method}{f' at {layer}' if method == 'Grad-CAM' else ''}: up to {heat.max():.2g}", fontsize=15)
     return figure
 
@@ -161,9 +161,10 @@ class MapExplorer(widgets.VBox):
         image = self.images[self.image.value].to(next(self.model.parameters()).device)
         order = predict(self.model, image[None])[0].argsort(descending=True).tolist()
         best, rest = order[:10], sorted(order[10:], key=lambda index: self.classes[index])
-        with self.asked.hold_trait_notifications():
-            self.asked.options = [(self.classes[index], index) for index in best + rest]
-            self.asked.value = order[0]
+        self.asked.unobserve(self.redraw, names="value")  # one drawing is enough
+        self.asked.options = [(self.classes[index], index) for index in best + rest]
+        self.asked.value = order[0]
+        self.asked.observe(self.redraw, names="value")
         self.redraw()
 
     def redraw(self, change=None):
