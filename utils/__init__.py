@@ -9,6 +9,7 @@ arithmetic  output size (lesson 01), parameters and multiply-adds (03), receptiv
 models      the networks that later lessons reuse (lesson 05)
 training    set_seed, get_device, fit and evaluate (lesson 05), fit_fast (lesson 08)
 pretrained  TorchVision's networks with their ImageNet weights: cache, download, or what a package ships
+folders     pictures of every kind opened as upright RGB, and a folder of classes checked (lesson 10)
 weights     the few small trained networks that the course ships, each with its card
 plotting    figures: every function takes or makes axes and returns them
 checks      one module a lesson: says what differs in an exercise's answer, and why

@@ -1,0 +1,309 @@
+"""Pictures of every kind are opened as upright RGB, and every fault of a folder gets its sentence."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.datasets import ImageFolder
+
+from utils import folders
+from utils.folders import find_problems, open_picture
+
+NOISE = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
+
+
+def save(path, picture=None, **options):
+    """Save a picture (a noisy one of its own, unless given) at a path, whose folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if picture is None:
+        seed = zlib.crc32(str(path).encode())
+        picture = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 20, 3), dtype=np.uint8))
+    picture.save(path, **options)
+    return path
+
+
+@pytest.fixture
+def sound(tmp_path):
+    """A folder of two classes with two pictures each."""
+    for name in ("cat", "dog"):
+        for number in range(2):
+            save(tmp_path / "pets" / name / f"{number}.png")
+    return tmp_path / "pets"
+
+
+def opened(path):
+    picture = open_picture(path)
+    assert picture.mode == "RGB"
+    return np.asarray(picture)
+
+
+# --- every kind of picture --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "ppm", "tif", "webp"])
+def test_rgb_comes_back_unchanged(tmp_path, ending):
+    options = {"lossless": True} if ending == "webp" else {}
+    assert np.array_equal(opened(save(tmp_path / f"a.{ending}", Image.fromarray(NOISE), **options)), NOISE)
+
+
+def test_a_palette_becomes_its_colours(tmp_path):
+    picture = Image.new("P", (3, 2))
+    picture.putpalette([255, 0, 0, 0, 0, 255])
+    picture.putpixel((1, 0), 1)
+    pixels = opened(save(tmp_path / "a.png", picture))
+    assert pixels[0, 0].tolist() == [255, 0, 0]
+    assert pixels[0, 1].tolist() == [0, 0, 255]
+
+
+def test_a_transparent_palette_is_laid_on_white(tmp_path):
+    picture = Image.new("P", (2, 1))
+    picture.putpalette([255, 0, 0, 0, 0, 255])
+    picture.putpixel((1, 0), 1)
+    pixels = opened(save(tmp_path / "a.gif", picture, transparency=1))
+    assert pixels[0].tolist() == [[255, 0, 0], [255, 255, 255]]
+
+
+def test_cmyk_becomes_rgb(tmp_path):
+    path = save(tmp_path / "a.jpg", Image.new("CMYK", (16, 16), (0, 255, 255, 0)), quality=95)
+    assert opened(path)[8, 8].astype(int) == pytest.approx([255, 0, 0], abs=6)
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "expected"),
+    [
+        ("RGBA", (255, 0, 0, 255), (255, 0, 0)),
+        ("RGBA", (255, 0, 0, 0), (255, 255, 255)),
+        ("RGBA", (0, 0, 0, 51), (204, 204, 204)),
+        ("LA", (0, 0), (255, 255, 255)),
+        ("LA", (100, 255), (100, 100, 100)),
+        ("L", 7, (7, 7, 7)),
+        ("1", 1, (255, 255, 255)),
+    ],
+)
+def test_transparency_and_grey(tmp_path, mode, colour, expected):
+    assert opened(save(tmp_path / "a.png", Image.new(mode, (4, 4), colour)))[0, 0].tolist() == list(expected)
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_16_bits_are_scaled_and_not_cut_off(tmp_path, ending):
+    numbers = np.array([[0, 257, 25_700, 65_535]], dtype=np.uint16)
+    pixels = opened(save(tmp_path / f"a.{ending}", Image.fromarray(numbers)))
+    assert pixels[0, :, 0].tolist() == [0, 1, 100, 255]
+    assert (pixels == pixels[:, :, :1]).all()
+
+
+def test_two_exposures_of_16_bits_stay_different(tmp_path):
+    dark, bright = (Image.fromarray(np.full((2, 2), value, np.uint16)) for value in (10_000, 40_000))
+    assert opened(save(tmp_path / "a.png", dark)).max() < opened(save(tmp_path / "b.png", bright)).min()
+
+
+def test_floating_point_counts_as_0_to_1(tmp_path):
+    picture = Image.fromarray(np.array([[-1.0, 0.0, 0.5, 2.0]], np.float32))
+    assert opened(save(tmp_path / "a.tif", picture))[0, :, 0].tolist() == [0, 0, 128, 255]
+
+
+@pytest.mark.parametrize(("turn", "corner"), [(1, (0, 0)), (3, (23, 19)), (6, (0, 23)), (8, (19, 0)), (2, (0, 19))])
+def test_exif_turns_the_picture_upright(tmp_path, turn, corner):
+    pixels = np.zeros((24, 20, 3), np.uint8)
+    pixels[0, 0] = 255
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    upright = opened(save(tmp_path / "a.png", Image.fromarray(pixels), exif=exif))
+    assert upright.shape[:2] == ((20, 24) if turn in (6, 8) else (24, 20))
+    assert upright[corner].tolist() == [255, 255, 255]
+    assert (upright > 0).any(axis=2).sum() == 1
+
+
+def test_one_pixel_is_a_picture(tmp_path):
+    assert opened(save(tmp_path / "a.png", Image.new("RGB", (1, 1), "red"))).tolist() == [[[255, 0, 0]]]
+
+
+def test_of_an_animation_the_first_picture_counts(tmp_path):
+    first, second = (Image.new("RGB", (4, 4), colour) for colour in ("red", "blue"))
+    path = save(tmp_path / "a.png", first, save_all=True, append_images=[second])
+    assert opened(path)[0, 0].tolist() == [255, 0, 0]
+
+
+def test_the_file_is_closed_again(tmp_path):
+    path = save(tmp_path / "a.png")
+    picture = open_picture(path)
+    path.unlink()
+    assert picture.size == (20, 24)
+    picture.getpixel((0, 0))
+
+
+# --- what is no picture -----------------------------------------------------------------------------------------------
+
+
+def truncated(tmp_path):
+    path = save(tmp_path / "a.jpg", Image.fromarray(np.tile(NOISE, (4, 4, 1))))
+    path.write_bytes(path.read_bytes()[:900])
+    return path
+
+
+def bad_chunk(tmp_path):
+    path = save(tmp_path / "a.png")
+    content = bytearray(path.read_bytes())
+    place = content.index(b"IDAT") + 10
+    content[place : place + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    return path
+
+
+def text(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_text("<html>404 Not Found</html>")
+    return path
+
+
+def nothing(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.touch()
+    return path
+
+
+def folder(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.mkdir()
+    return path
+
+
+def bomb(tmp_path):
+    """A PNG of a few bytes that says it has 60,000 × 60,000 pixels."""
+    path = tmp_path / "a.png"
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    parts = (header, b"IDAT" + zlib.compress(b"\0"))
+    chunks = [struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (truncated, "the file is damaged or cut off; copy it again, or remove it"),
+        (bad_chunk, "the file is damaged or cut off"),
+        (text, "this is no picture that can be read; save it as JPEG or PNG"),
+        (nothing, "this is no picture that can be read"),
+        (folder, "it cannot be opened; is it a folder, or a file that you may not read"),
+        (bomb, "it has far too many pixels; make it smaller"),
+        (lambda tmp_path: tmp_path / "a.png", "there is no such file"),
+    ],
+)
+def test_what_is_no_picture_gets_a_sentence(tmp_path, make, words):
+    path = make(tmp_path)
+    with pytest.raises(ValueError, match=f"^{path.name}: {words}"):
+        open_picture(path)
+
+
+def test_too_many_pixels_are_refused_without_a_warning(tmp_path, monkeypatch, recwarn):
+    monkeypatch.setattr(folders, "LARGEST", 100)
+    with pytest.raises(ValueError, match="20 × 24 pixels are too many; make it smaller"):
+        open_picture(save(tmp_path / "a.png"))
+    assert not recwarn.list
+
+
+# --- folders ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_sound_folder_has_no_problem(sound):
+    assert find_problems(sound) == []
+    assert find_problems(str(sound)) == []
+    assert len(ImageFolder(sound, loader=open_picture)) == 4
+
+
+def problem(folder):
+    """Return the only problem of a folder."""
+    (found,) = find_problems(folder)
+    return found
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    assert "there is no such folder" in problem(tmp_path / "pets")
+    assert "there is no such folder" in problem(save(tmp_path / "pets.png"))
+
+
+def test_a_folder_without_classes(tmp_path):
+    assert problem(tmp_path).startswith("There is no class")
+
+
+def test_a_single_class(sound):
+    for path in (sound / "dog").iterdir():
+        path.unlink()
+    (sound / "dog").rmdir()
+    assert problem(sound) == "cat is the only class: a classifier needs at least two to tell apart."
+
+
+def test_an_empty_class(sound):
+    (sound / "owl").mkdir()
+    assert problem(sound) == "owl holds no picture: add some, or remove the folder."
+    with pytest.raises(FileNotFoundError):  # which is what ImageFolder makes of it
+        ImageFolder(sound)
+
+
+def test_a_picture_beside_the_classes(sound):
+    save(sound / "lost.png")
+    assert problem(sound).startswith("lost.png lies beside the class folders")
+
+
+def test_a_hidden_folder_counts_as_a_class_for_imagefolder(sound):
+    save(sound / ".ipynb_checkpoints" / "a.png")
+    assert problem(sound).startswith(".ipynb_checkpoints is a hidden folder")
+    assert ".ipynb_checkpoints" in ImageFolder(sound).classes
+
+
+def test_other_files(sound):
+    (sound / "cat" / "notes.txt").write_text("Chelsea")
+    (sound / "dog" / "phone.HEIC").write_bytes(b"ftypheic")
+    assert [sentence.partition(" ")[0] for sentence in find_problems(sound)] == ["cat/notes.txt", "dog/phone.HEIC"]
+    assert all("is skipped" in sentence for sentence in find_problems(sound))
+
+
+def test_a_file_beside_the_classes_that_is_no_picture_does_not_matter(sound):
+    (sound / "README.md").write_text("where they come from")
+    assert find_problems(sound) == []
+
+
+def test_broken_pictures(sound):
+    (sound / "cat" / "page.jpg").write_text("<html>")
+    (sound / "dog" / "half.jpg").write_bytes(truncated(sound.parent).read_bytes())
+    first, second = find_problems(sound)
+    assert first == "cat/page.jpg: this is no picture that can be read; save it as JPEG or PNG."
+    assert second == "dog/half.jpg: the file is damaged or cut off; copy it again, or remove it."
+
+
+def test_tiny_pictures(sound):
+    save(sound / "cat" / "dot.png", Image.new("RGB", (1, 1)))
+    assert problem(sound) == "cat/dot.png has 1 × 1 pixels, too few to show anything: remove it."
+
+
+def test_the_same_picture_in_two_classes(sound):
+    (sound / "dog" / "copy.png").write_bytes((sound / "cat" / "0.png").read_bytes())
+    assert problem(sound) == "dog/copy.png is the same picture as cat/0.png: keep it in one class."
+    (sound / "cat" / "again.png").write_bytes((sound / "cat" / "1.png").read_bytes())
+    assert len(find_problems(sound)) == 1, "twice in one class is no contradiction"
+
+
+def test_pictures_in_folders_inside_a_class_count_as_imagefolder_counts_them(sound):
+    save(sound / "owl" / "night" / "a.png")
+    assert find_problems(sound) == []
+    assert len(ImageFolder(sound)) == 5
+
+
+def test_several_problems_are_all_told(sound):
+    (sound / "owl").mkdir()
+    save(sound / "lost.png")
+    save(sound / "cat" / "dot.png", Image.new("RGB", (40, 3)))
+    assert len(find_problems(sound)) == 3
+
+
+def test_an_upload_can_be_opened_too():
+    file = io.BytesIO()
+    Image.fromarray(NOISE).save(file, "PNG")
+    file.seek(0)
+    assert open_picture(file).size == (20, 24)
+    with pytest.raises(ValueError, match="the upload: this is no picture"):
+        open_picture(io.BytesIO(b"text"))

@@ -1,0 +1,123 @@
+"""A folder of pictures, a folder inside it for each class: opened safely, and checked before anything is trained.
+
+Pictures from phones, scanners and the web come rotated, transparent, in 256 colours, in CMYK or in 16 bits. For
+`torchvision.datasets.ImageFolder`, open_picture is the loader: it returns every one of them as an upright RGB image
+of 8 bits. find_problems says, in a sentence for each problem, what is wrong with a folder and what to do.
+"""
+
+import hashlib
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+LARGEST = 100_000_000  # pixels of one picture; more would fill the memory
+SMALLEST = 16  # pixels along the shorter side: less shows nothing that can be learned
+
+
+def open_picture(path):
+    """Return a picture file as a PIL image in RGB, 8 bits a channel, upright; what is transparent becomes white.
+
+    `path` is a path, or a file that is open for reading bytes (an upload: `io.BytesIO(content)`).
+
+    16-bit pictures are scaled by what their format can hold (0..65535), never by their own darkest and brightest
+    pixel, so that two exposures stay different; floating-point ones are taken as 0..1. Of an animation, the first
+    picture counts. Raises ValueError, with the file's name and what to do, where there is no picture to be had.
+    """
+    name = Path(path).name if isinstance(path, str | Path) else getattr(path, "name", "the upload")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                if picture.width * picture.height > LARGEST:
+                    raise ValueError(f"{name}: {picture.width} × {picture.height} pixels are too many; make it smaller")
+                picture.load()
+                upright = ImageOps.exif_transpose(picture)
+        return _to_rgb(upright)
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{name}: this is no picture that can be read; save it as JPEG or PNG") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{name}: it has far too many pixels; make it smaller") from error
+    except FileNotFoundError as error:
+        raise ValueError(f"{name}: there is no such file") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise ValueError(f"{name}: it cannot be opened; is it a folder, or a file that you may not read?") from error
+    except (OSError, SyntaxError, EOFError) as error:
+        raise ValueError(f"{name}: the file is damaged or cut off; copy it again, or remove it") from error
+
+
+def _to_rgb(picture):
+    """Return an upright picture of any mode in RGB, on white."""
+    if picture.mode.startswith("I") or picture.mode == "F":  # PIL's convert() would cut 16 bits off at 255
+        numbers = np.asarray(picture, dtype=np.float64) * (255 if picture.mode == "F" else 255 / 65535)
+        return Image.fromarray(numbers.clip(0, 255).round().astype(np.uint8)).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def find_problems(folder):
+    """Return what is wrong with a folder of classes: a list of sentences, empty where it is fit for ImageFolder.
+
+    Looked for: no folder, pictures beside the class folders, fewer than two classes, a class without a picture,
+    folders that ImageFolder would take for a class, files that are no pictures, cannot be read or are tiny, and the
+    same picture in two classes. Every picture is opened once. Nothing is changed.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        return [f"{folder.name}: there is no such folder; make it, with a folder inside it for each class."]
+    problems = [
+        f"{path.name} lies beside the class folders, where it is not seen: move it into its class."
+        for path in sorted(folder.iterdir())
+        if path.is_file() and is_picture(path)
+    ]
+    places = sorted(path for path in folder.iterdir() if path.is_dir())
+    problems += [
+        f"{path.name} is a hidden folder, which ImageFolder takes for a class: remove it."
+        for path in places
+        if path.name.startswith(".")
+    ]
+    classes = [path for path in places if not path.name.startswith(".")]
+    if not classes:
+        problems.append("There is no class: make a folder for each class, and put its pictures into it.")
+    elif len(classes) == 1:
+        problems.append(f"{classes[0].name} is the only class: a classifier needs at least two to tell apart.")
+    owners = {}
+    for place in classes:
+        problems += _check_class(place, owners)
+    return problems
+
+
+def is_picture(path):
+    """Tell whether ImageFolder takes a file for a picture, which it decides by the name's ending alone."""
+    return Path(path).suffix.lower() in IMG_EXTENSIONS
+
+
+def _check_class(place, owners):
+    """Return the problems of one class's folder; `owners` is {checksum of a file: (class, its path)}, and grows."""
+    files = sorted(path for path in place.rglob("*") if path.is_file())
+    pictures = [path for path in files if is_picture(path)]
+    problems = [
+        f"{place.name}/{path.name} is skipped, since its name does not end as a picture's does: convert or remove it."
+        for path in files
+        if not is_picture(path)
+    ]
+    if not pictures:
+        problems.append(f"{place.name} holds no picture: add some, or remove the folder.")
+    for path in pictures:
+        try:
+            width, height = open_picture(path).size
+        except ValueError as error:
+            problems.append(f"{place.name}/{error}.")
+            continue
+        if min(width, height) < SMALLEST:
+            problems.append(
+                f"{place.name}/{path.name} has {width} × {height} pixels, too few to show anything: remove it."
+            )
+        owner, first = owners.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), (place.name, path.name))
+        if owner != place.name:
+            problems.append(f"{place.name}/{path.name} is the same picture as {owner}/{first}: keep it in one class.")
+    return problems
