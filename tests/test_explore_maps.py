@@ -13,7 +13,8 @@ from PIL import Image
 from torch import nn
 
 from utils.explorers import draw_explanation, explore_maps
-from utils.explorers.maps import LARGEST, METHODS, layers_with_maps, read_picture
+from utils.explorers.maps import METHODS, layers_with_maps, read_picture
+from utils.folders import LARGEST
 
 CLASSES = ["red", "green", "blue"]
 
@@ -160,8 +161,8 @@ def test_what_is_transparent_is_white():
         (b"", "no picture that can be read"),
         (b"%PDF-1.7 not a picture", "no picture that can be read"),
         (as_file(GREEN.resize((600, 400)), "JPEG")[:900], "damaged"),
-        (as_file(Image.new("1", (LARGEST // 1000 + 1, 1000))), "too large"),
-        (claiming(as_file(GREEN), 30_000, 30_000), "too many pixels"),
+        (as_file(Image.new("1", (LARGEST // 1000 + 1, 1000))), "pixels are too many"),
+        (claiming(as_file(GREEN), 30_000, 30_000), "far too many pixels"),
     ],
     ids=["empty", "pdf", "cut short", "large", "bomb"],
 )

@@ -2,19 +2,16 @@
 
 import html
 import io
-import warnings
 
 import ipywidgets as widgets
-import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms import v2
 
 from utils import explain
 from utils.explorers.common import StillFigure, to_png
+from utils.folders import open_picture
 from utils.training import predict
 
-LARGEST = 40_000_000  # pixels of an uploaded picture; more would only fill the memory
 STEPS = 16  # of integrated gradients, and noisy copies of SmoothGrad: an explorer should answer soon
 
 
@@ -36,31 +33,10 @@ METHODS = tuple(methods(None, torch.zeros(1, 3, 4, 4), None, None))
 def read_picture(content, size):
     """Return the bytes of an image file as a tensor (3, size, size) in 0..1, upright, its middle square.
 
-    Raises ValueError, in a sentence, for what is no picture, is damaged, or is larger than LARGEST pixels.
+    Raises ValueError, in a sentence, where utils.folders.open_picture does.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(content))
-        if picture.width * picture.height > LARGEST:
-            raise ValueError(f"a picture of {picture.width} × {picture.height} pixels is too large: make it smaller")
-        picture = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith(("I", "F")):  # 16 bits or more: convert() would cut them off
-            numbers = np.asarray(picture, dtype=np.float64)
-            spread = np.ptp(numbers) or 1.0
-            picture = Image.fromarray((255 * (numbers - numbers.min()) / spread).astype(np.uint8))
-        picture = picture.convert("RGBA") if "transparency" in picture.info or picture.mode in ("LA", "PA") else picture
-        if picture.mode == "RGBA":  # what is transparent becomes white, as on a page
-            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-        picture = picture.convert("RGB")
-    except UnidentifiedImageError as error:
-        raise ValueError("this file is no picture that can be read: take a JPEG or PNG file") from error
-    except Image.DecompressionBombError as error:
-        raise ValueError("this picture has far too many pixels: make it smaller") from error
-    except (OSError, SyntaxError, EOFError) as error:
-        raise ValueError(f"this picture is damaged: {error}") from error
     square = v2.Compose([v2.ToImage(), v2.Resize(size), v2.CenterCrop(size), v2.ToDtype(torch.float32, scale=True)])
-    return square(picture)
+    return square(open_picture(io.BytesIO(content)))
 
 
 def named_class(classes, index):
