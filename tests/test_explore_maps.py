@@ -186,6 +186,6 @@ def test_a_bad_upload_says_so_and_changes_nothing(explorer):
     before = explorer.picture.value
     explorer.upload = types.SimpleNamespace(value=({"content": b"nothing"},))
     explorer.take()
-    assert explorer.sentence.value.startswith("<b>Not taken:</b> this file is no picture")
+    assert explorer.sentence.value.startswith("<b>Not taken:</b> the upload: this is no picture")
     assert explorer.picture.value == before
     assert "your picture" not in explorer.images
