@@ -62,7 +62,7 @@ def saliency(model, images, classes):
     return input_gradients(model, images, classes).abs().amax(dim=1)
 
 
-def smooth_grad(model, images, classes, count=25, spread=0.1):
+def smooth_grad(model, images, classes, count=25, spread=0.02):
     """Return (N, H, W): saliency from the mean gradient over `count` noisy copies; `spread` is the noise's.
 
     Smilkov, Thorat, Kim, Viégas and Wattenberg, "SmoothGrad", arXiv 1706.03825.

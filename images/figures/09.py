@@ -44,7 +44,7 @@ def draw_grad_cam():
     heads = [(66, "maps"), (226, "gradients\nof the logit"), (376, "weights:\ntheir means"), (560, "weighted sum")]
     for x, title in [*heads, (738, "ReLU"), (948, "enlarged")]:
         write(ax, x, 300, title, 14, weight="bold")
-    for top, maps, gradients, weight, colour in zip(tops, MAPS, GRADIENTS, WEIGHTS, (BLUE, ORANGE)):
+    for top, maps, gradients, weight, colour in zip(tops, MAPS, GRADIENTS, WEIGHTS, (ORANGE, BLUE)):
         grid(ax, 20, top, maps)
         grid(ax, 180, top, gradients)
         arrow(ax, (282, top - CELL), (344, top - CELL), GREY)

@@ -159,6 +159,10 @@ check_step_towards = FunctionExercise(
             "the gradient is divided by its length: take its sign, so that every number moves by ε.",
         ),
         (step(keep=lambda images: images), "some numbers leave 0..1: clamp, or it is no image any more."),
+        (
+            step(objective=lambda logits, classes: -logits[range(len(classes)), classes].sum()),
+            "did you climb the logit? Lower the cross-entropy, which takes the other classes into account.",
+        ),
         (away_from_the_answer, "that leads away from the network's own answer: go towards `classes`."),
         (lambda model, images, classes, epsilon: images, "the images are unchanged."),
     ],
