@@ -159,7 +159,19 @@ def test_the_stored_run_trains_the_head_twenty_times_faster_on_kept_features():
 
 def test_the_lesson_and_its_measurement_use_the_same_classes():
     sources = "\n".join(text(cell["source"]) for _, cell in code_cells(read(measure_10.LESSON)))
-    assert f"classes = load_cifar10(), {measure_10.CLASSES}".replace("'", '"') in sources
+    assert f"chosen = load_cifar10(), {measure_10.CLASSES}".replace("'", '"') in sources
+
+
+def test_every_class_is_found_whatever_its_count(lesson):
+    labels = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 4, 4])
+    assert lesson["of_each"](labels, 0) == [0, 3, 5, 9, 11]
+    assert lesson["of_each"](labels, 1) == [1, 4, 6, 10, 12]
+
+
+def test_a_reader_s_own_folder_is_never_written_to():
+    sources = "\n".join(text(cell["source"]) for _, cell in code_cells(read(measure_10.LESSON)))
+    assert "for split, count in () if own else" in sources
+    assert not re.search(r"= pictures / \"(?!train|validation|test)", sources)
 
 
 def test_a_network_in_use_is_scored_in_evaluation_mode(lesson, pictures):

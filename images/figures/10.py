@@ -9,12 +9,12 @@ WAYS = [  # name, blocks that are frozen, the expert's weights?
     ("everything", 0, True),
     ("from scratch", 0, False),
 ]
-LEFT, WIDTH, HEIGHT, STEP, ROW = 262, 52, 56, 62, 96
+LEFT, WIDTH, HEIGHT, STEP, ROW = 290, 52, 56, 62, 96
 
 
 def draw_four_ways():
     """A row a way: locked blocks grey, the expert's blocks that learn blue, random ones that learn orange."""
-    figure, ax = page(1040, 520)
+    figure, ax = page(1080, 520)
     for place, (name, frozen, expert) in enumerate(WAYS):
         bottom = 520 - 80 - (place + 1) * ROW + 30
         middle = bottom + HEIGHT / 2
@@ -33,14 +33,14 @@ def draw_four_ways():
     write(ax, LEFT + BLOCKS * STEP / 2, 490, "image  →  edges  →  textures  →  parts", 15)
     legend = [
         (20, LIGHT_GREY, GREY, "the expert's, frozen"),
-        (262, LIGHT_BLUE, BLUE, "the expert's, learning"),
-        (512, LIGHT_ORANGE, ORANGE, "random at first, learning"),
+        (272, LIGHT_BLUE, BLUE, "the expert's, learning"),
+        (538, LIGHT_ORANGE, ORANGE, "random at first, learning"),
     ]
     for x, face, edge, words in legend:
         box(ax, x, 16, 30, 26, face, edge, line=2, radius=5)
         write(ax, x + 42, 29, words, 14, ha="left")
-    ax.plot([808, 808], [12, 46], color=INK, lw=2.5, ls=(0, (3, 2)))
-    write(ax, 822, 29, "the cut: kept once", 14, ha="left")
+    ax.plot([840, 840], [12, 46], color=INK, lw=2.5, ls=(0, (3, 2)))
+    write(ax, 854, 29, "the cut: kept once", 14, ha="left")
     return figure
 
 

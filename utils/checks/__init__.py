@@ -40,6 +40,8 @@ def describe(value):
         numbers = [round(number, 4) for number in value.flatten().tolist()[:9]]
         more = ", …" if value.numel() > 9 else ""
         return f"a tensor of shape {tuple(value.shape)} [{', '.join(f'{n:g}' for n in numbers)}{more}]"
+    if isinstance(value, torch.nn.Module):
+        return f"a network of {sum(1 for _ in value.modules()) - 1} layers"
     if callable(value):
         return f"the function {getattr(value, '__name__', 'given')}"
     if isinstance(value, list) and value and all(isinstance(part, torch.Tensor) for part in value):

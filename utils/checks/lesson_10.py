@@ -1,6 +1,8 @@
-"""Checks of lesson 10: what learns, rates for the layers, batch norm's memory, and the right numbers of classes."""
+"""Checks of lesson 10: a new head, rates for the layers, batch norm's memory, and the right numbers of classes."""
 
 import copy
+from collections import OrderedDict
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -8,84 +10,171 @@ from torch import nn
 from utils.checks import FunctionExercise
 
 
-def small(frozen=(), norm=False, dropout=False, nested=False):
-    """Return a small network in training mode whose layers with these numbers are frozen."""
+def small(norm=False, dropout=False, nested=False):
+    """Return a small network in training mode."""
     layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4) if norm else nn.ReLU(), nn.Conv2d(4, 2, 1)]
     layers += [nn.Dropout()] if dropout else []
     layers += [nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2), nn.ReLU())] if nested else []
-    model = nn.Sequential(*layers).train()
-    for place in frozen:
-        model[place].requires_grad_(False)
-    return model
+    return nn.Sequential(*layers).train()
 
 
-# --- 1 · what learns -------------------------------------------------------------------------------------------------
+def after(change, judge):
+    """Return a mistake that changes a copy of the model, as the numbers by which the model is judged."""
+
+    def mistaken(model, *arguments):
+        model = copy.deepcopy(model)
+        change(model, *arguments)
+        return judge(model, *arguments)
+
+    return mistaken
 
 
-def counted_by_shapes(model):
-    counts = {True: 0, False: 0}
+@dataclass
+class ModelExercise(FunctionExercise):
+    """An exercise that returns a model, which is judged by numbers: judge(model, *arguments), `seen` in words."""
+
+    judge: callable = None
+    seen: str = ""
+
+    def verdict(self, answer):
+        def judged(model, *arguments):
+            result = answer(model, *arguments)
+            return self.judge(result, *arguments) if isinstance(result, nn.Module) else result
+
+        return super().verdict(judged if callable(answer) else answer)
+
+    def first_difference(self, results, expected):
+        sentence = super().first_difference(results, expected)
+        sentence = sentence.replace("it should return a tensor", "it should return the model")
+        return sentence.replace("it returned a tensor", f"the model, seen as numbers ({self.seen}), is a tensor", 1)
+
+
+# --- 1 · a new head --------------------------------------------------------------------------------------------------
+
+
+def with_head(width, name="fc", norm=False):
+    """Return a network whose last layer, of ten classes, has this name."""
+    layers = [("body", nn.Conv2d(3, width, 3)), ("norm", nn.BatchNorm2d(width) if norm else nn.ReLU())]
+    layers += [("pool", nn.AdaptiveAvgPool2d(1)), ("flat", nn.Flatten()), (name, nn.Linear(width, 10))]
+    return nn.Sequential(OrderedDict(layers))
+
+
+def head_state(model, name, num_classes):
+    """Return the head's inputs and outputs, how many numbers learn in it and below it, and a sum of those below."""
+    head = getattr(model, name, None)
+    own = list(head.parameters()) if isinstance(head, nn.Linear) else []
+    below = [parameter for parameter in model.parameters() if all(parameter is not other for other in own)]
+    shape = tuple(head.weight.shape)[::-1] if own else (0, 0)
+    learning = [sum(p.numel() for p in part if p.requires_grad) for part in (own, below)]
+    total = sum(parameter.detach().abs().sum().item() for parameter in below) if own else 0
+    return torch.tensor([*shape, *learning, total], dtype=torch.float64)
+
+
+def frozen_by_names(model, name, num_classes):
+    """The reference: the head goes in first, and then each parameter is frozen or not by its name."""
+    setattr(model, name, nn.Linear(getattr(model, name).weight.shape[1], num_classes))
+    for parameter_name, parameter in model.named_parameters():
+        parameter.requires_grad = parameter_name.startswith(f"{name}.")
+    return head_state(model, name, num_classes)
+
+
+def heading(freeze_first=True, freeze_last=False, make=nn.Linear):
+    """Return a change of a model; each argument is a mistake that can be switched on."""
+
+    def change(model, name, num_classes):
+        if freeze_first:
+            model.requires_grad_(False)
+        setattr(model, name, make(getattr(model, name).in_features, num_classes))
+        if freeze_last:
+            model.requires_grad_(False)
+
+    return change
+
+
+def old_head_learns(model, name, num_classes):
+    model.requires_grad_(False)
+    getattr(model, name).requires_grad_(True)
+
+
+def weights_only(model, name, num_classes):
     for parameter in model.parameters():
-        counts[parameter.requires_grad] += torch.Size(parameter.shape).numel()
-    return counts[True], counts[False]
+        parameter.requires_grad_(parameter.dim() == 1)
+    heading(freeze_first=False)(model, name, num_classes)
 
 
-def counting(size=lambda parameter: parameter.numel(), given=lambda model: model.parameters()):
-    """Return the count by hand; each argument is a mistake that can be switched on."""
-
-    def count_learning(model):
-        return tuple(sum(size(p) for p in given(model) if p.requires_grad is learns) for learns in (True, False))
-
-    return count_learning
+def always_fc(model, name, num_classes):
+    model.requires_grad_(False)
+    model.fc = nn.Linear(model.fc.in_features, num_classes)
 
 
-def learning_and_all(model):
-    learning, frozen = counted_by_shapes(model)
-    return learning, learning + frozen
+def head_alone(model, name, num_classes):
+    return head_state(nn.Linear(getattr(model, name).in_features, num_classes), name, num_classes)
 
 
-def with_buffers(model):
-    learning, frozen = counted_by_shapes(model)
-    return learning, frozen + sum(buffer.numel() for buffer in model.buffers())
-
-
-check_count_learning = FunctionExercise(
-    "count_learning",
-    counted_by_shapes,
-    cases=[(small(frozen=(0,)),), (small(frozen=(0, 1), norm=True),), (small(),)],
+check_new_head = ModelExercise(
+    "new_head",
+    frozen_by_names,
+    cases=[(with_head(4), "fc", 3), (with_head(6, name="head", norm=True), "head", 2), (with_head(5), "fc", 7)],
     mistakes=[
-        (counting(size=lambda parameter: 1), "those are the tensors: count the numbers in them, numel()."),
-        (lambda model: counted_by_shapes(model)[::-1], "the two are swapped: first what learns, then what is frozen."),
-        (learning_and_all, "the second number is that of all parameters: only the frozen ones are asked for."),
         (
-            with_buffers,
-            "batch norm's memory is counted as frozen: buffers are no parameters, and no gradient ever moves them.",
+            after(lambda model, name, num_classes: None, head_state),
+            "nothing has changed: freeze the model, and give it a new head.",
         ),
         (
-            counting(given=lambda model: (p for p in model.parameters() if p.dim() > 1)),
-            "the biases are missing: they are parameters like the weights.",
+            after(heading(freeze_last=True), head_state),
+            "the new head is frozen as well: freeze first, then put it in.",
         ),
         (
-            counting(size=lambda parameter: len(parameter)),
-            "len() is the length of a tensor's first axis: numel() counts all of its numbers.",
+            after(heading(freeze_first=False), head_state),
+            "everything learns: requires_grad_(False) before the new head comes in.",
         ),
+        (
+            after(lambda model, name, num_classes: model.requires_grad_(False), head_state),
+            "the old head is still there, frozen with the rest: put a new nn.Linear in its place.",
+        ),
+        (
+            after(old_head_learns, head_state),
+            "the old head learns, with its old number of outputs: put a new nn.Linear in its place.",
+        ),
+        (
+            after(heading(make=lambda inputs, outputs: nn.Linear(outputs, inputs)), head_state),
+            "the head's two sizes are swapped: nn.Linear(inputs, outputs).",
+        ),
+        (
+            after(heading(make=lambda inputs, outputs: nn.Linear(inputs, outputs, bias=False)), head_state),
+            "the new head has no biases.",
+        ),
+        (
+            after(weights_only, head_state),
+            "only the weights are frozen: biases, and batch norm's γ and β, are parameters too.",
+        ),
+        (
+            after(always_fc, head_state),
+            "the head is always looked for as fc: take the attribute that name says, with getattr and setattr.",
+        ),
+        (head_alone, "that is the head alone: return the whole model."),
     ],
+    judge=head_state,
+    seen="the head's inputs and outputs, the numbers that learn in it and below it, and a sum of those below",
 )
 
 # --- 2 · rates for the layers ----------------------------------------------------------------------------------------
 
 
-def rates_one_by_one(count, lr, factor):
+def rates_one_by_one(count, lr, factor, frozen):
     rates = [float(lr)]
     while len(rates) < count:
         rates.insert(0, rates[0] / factor)
-    return torch.tensor(rates)
+    return torch.tensor([rate if place >= frozen else 0.0 for place, rate in enumerate(rates)])
 
 
-def rates(steps, change=lambda lr, factor, steps: lr / factor**steps):
-    """Return the rates by hand; `steps` says how many steps below the head each layer is."""
+def rates(steps, change=lambda lr, factor, steps: lr / factor**steps, still=lambda count, frozen: range(frozen)):
+    """Return the rates by hand; `steps` says how many steps below the head each layer is, `still` which get 0."""
 
-    def layer_rates(count, lr, factor):
-        return change(lr, factor, steps(count).double()).float()
+    def layer_rates(count, lr, factor, frozen):
+        made = change(lr, factor, steps(count).double()).float()
+        made[list(still(count, frozen))] = 0
+        return made
 
     return layer_rates
 
@@ -97,8 +186,12 @@ def down(count):
 check_layer_rates = FunctionExercise(
     "layer_rates",
     rates_one_by_one,
-    cases=[(4, 0.1, 2.0), (3, 0.01, 10), (5, 0.3, 1)],
+    cases=[(4, 0.1, 2.0, 1), (3, 0.01, 10, 0), (5, 0.3, 1, 2), (6, 0.2, 3, 2)],
     mistakes=[
+        (
+            lambda count, lr, factor, frozen: rates(torch.arange)(count, lr, factor, 0),
+            "the order is reversed, and nothing stands still: the layers are listed from the input to the output.",
+        ),
         (rates(torch.arange), "the order is reversed: the layers are listed from the input, and the last gets lr."),
         (
             rates(lambda count: down(count) + 1),
@@ -117,6 +210,15 @@ check_layer_rates = FunctionExercise(
             "all layers below the head share one rate: each step down divides once more.",
         ),
         (rates(lambda count: torch.zeros(count)), "every layer has the same rate: the factor is not used."),
+        (rates(down, still=lambda count, frozen: []), "nothing stands still: the first `frozen` layers get 0."),
+        (
+            rates(down, still=lambda count, frozen: range(frozen + 1)),
+            "one layer too many stands still: of the layers 0, 1, 2 …, number `frozen` is the first that learns.",
+        ),
+        (
+            rates(down, still=lambda count, frozen: range(count - frozen, count)),
+            "the last layers stand still: those that get 0 are the first, at the input.",
+        ),
     ],
 )
 
@@ -132,17 +234,6 @@ def state(model):
     return torch.tensor(flags, dtype=torch.float32)
 
 
-class FreezeMemory(FunctionExercise):
-    """The model that is returned is judged by its layers: which of them train, and which ask for gradients."""
-
-    def verdict(self, answer):
-        def judged(model):
-            result = answer(model)
-            return state(result) if isinstance(result, nn.Module) else result
-
-        return super().verdict(judged if callable(answer) else answer)
-
-
 def norms(model):
     return [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
 
@@ -153,17 +244,6 @@ def freeze_by_types(model):
         if "running_mean" in dict(layer.named_buffers(recurse=False)):
             layer.train(False)
     return state(model)
-
-
-def after(change):
-    """Return a mistake that changes a copy of the model, as a state."""
-
-    def freeze_memory(model):
-        model = copy.deepcopy(model)
-        change(model)
-        return state(model)
-
-    return freeze_memory
 
 
 def top_level_only(model):
@@ -188,30 +268,32 @@ def all_but_norms(model):
         layer.train()
 
 
-check_freeze_memory = FreezeMemory(
+check_freeze_memory = ModelExercise(
     "freeze_memory",
     freeze_by_types,
     cases=[(small(norm=True, dropout=True),), (small(norm=True, nested=True),), (small(dropout=True),)],
     mistakes=[
-        (after(lambda model: None), "nothing has changed: every batch norm is still in training mode."),
+        (after(lambda model: None, state), "nothing has changed: every batch norm is still in training mode."),
         (
-            after(lambda model: model.eval()),
+            after(lambda model: model.eval(), state),
             "everything is in evaluation mode, the dropout too: only batch norm should be.",
         ),
         (
-            after(top_level_only),
+            after(top_level_only, state),
             "the batch norm inside the nested block still trains: model.modules() finds it, model.children() does not.",
         ),
         (
-            after(without_gradients),
+            after(without_gradients, state),
             "requires_grad_(False) stops the gradients of γ and β, and not the memory: that takes eval().",
         ),
         (
-            after(eval_and_no_gradients),
+            after(eval_and_no_gradients, state),
             "the memory is frozen, but γ and β have lost their gradients: freeze nothing else.",
         ),
-        (after(all_but_norms), "it is the wrong way round: batch norm trains, and all else evaluates."),
+        (after(all_but_norms, state), "it is the wrong way round: batch norm trains, and all else evaluates."),
     ],
+    judge=state,
+    seen="layer by layer: does it train, and do its own parameters learn",
 )
 
 # --- 4 · the right numbers -------------------------------------------------------------------------------------------
@@ -234,8 +316,12 @@ def sorted_found(labels, found, wanted):
     return renumbered_one_by_one(labels, sorted(found), wanted)
 
 
-def names_of_the_model(labels, found, wanted):
-    return torch.tensor([found.index(wanted[label]) if wanted[label] in found else -1 for label in labels.tolist()])
+def inverse_of_the_common(labels, found, wanted):
+    return torch.tensor([found.index(name) for name in wanted if name in found])[labels]
+
+
+def inverse_that_stops(labels, found, wanted):
+    return torch.tensor([found.index(name) for name in wanted])[labels]
 
 
 check_renumber = FunctionExercise(
@@ -258,6 +344,14 @@ check_renumber = FunctionExercise(
         (
             inverse,
             "that is the way back, from the model's numbers to the folder's: make one entry for each class of found.",
+        ),
+        (
+            inverse_of_the_common,
+            "the table is the wrong way round: one entry for each class of `found`, its number in `wanted`.",
+        ),
+        (
+            inverse_that_stops,
+            "it looks for the names of wanted in found, which lacks some: look for those of found in wanted.",
         ),
         (sorted_first, "wanted has been sorted: the model's order is the one in the list, whatever the alphabet says."),
         (sorted_found, "found has been sorted: the labels count it in the order in which it is given."),
