@@ -1,10 +1,14 @@
 """Storing a notebook: what is kept, what is cleaned away, and that a failing one is left as it was."""
 
+import base64
+import io
 import json
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from PIL import Image
 
 from tests.tools import readme_table, store_notebooks
 from tests.tools.lessons import LESSONS
@@ -102,6 +106,22 @@ def test_the_command_says_what_was_not_stored(course, monkeypatch, capsys):
     assert "cell 1 failed:\n1 / 0" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="no lesson 77"):
         store_notebooks.main(["77"])
+
+
+def test_a_photograph_is_stored_as_jpeg_and_a_drawing_as_png():
+    rows, columns = np.mgrid[:120, :160]
+    noise = np.random.default_rng(0).normal(0, 6, (120, 160, 3))
+    photograph = (rows + columns)[..., None] * (0.8, 0.6, 0.4) + noise  # smooth colours with a camera's noise
+    drawing = np.full((120, 160, 3), 255)
+    drawing[rows == columns] = (0, 114, 178)
+    for pixels, kind in ((photograph, "image/jpeg"), (drawing, "image/png")):
+        picture, file = Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), io.BytesIO()
+        picture.save(file, "PNG")
+        ((found, data),) = store_notebooks.compact(base64.b64encode(file.getvalue())).items()
+        assert found == kind
+        stored = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")).astype(float)
+        assert np.abs(stored - np.asarray(picture)).mean() < 6
+        assert len(base64.b64decode(data)) < len(file.getvalue())
 
 
 def test_tracebacks_name_no_machine():
