@@ -120,6 +120,8 @@ PLAYED = [  # a control, the picture that it leads to, whether the picture chang
     ("Checkbox(description='a')", "png(5)", True),
     ("ToggleButton(description='a')", "png(5)", True),
     ("Button(description='a')", "png(5)", True),
+    ("FileUpload(description='a')", "png(5)", True),
+    ("FileUpload(description='a')", "png(0)", False),
     ("IntSlider(max=4)", "png(0)", False),
     ("Checkbox(description='a')", "png(1 / 0)", False),
 ]

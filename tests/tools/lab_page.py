@@ -3,8 +3,12 @@
 The notebook must be shown with the setting windowing="none", so that every cell is in the page.
 """
 
+import io
 import re
 import time
+
+import numpy as np
+from PIL import Image
 
 from tests.tools.lab import PANEL, outputs
 
@@ -122,6 +126,16 @@ def press(page, button):
     button.click()
 
 
+def upload(page, button):
+    """Hand a picture over, as somebody would who chooses a file of theirs: a gradient of colours, as a PNG."""
+    colours = np.indices((3, 48, 64)).sum(axis=0).astype(np.uint8).transpose(1, 2, 0) * 2
+    content = io.BytesIO()
+    Image.fromarray(colours).save(content, format="png")
+    with page.expect_file_chooser() as chooser:
+        button.click()
+    chooser.value.set_files({"name": "colours.png", "mimeType": "image/png", "buffer": content.getvalue()})
+
+
 def press_another(page, group):
     """Press the first button of a group that is not the chosen one."""
     group.locator("button:not(.mod-active), input[type=radio]:not(:checked)").first.click()
@@ -134,7 +148,8 @@ HANDS = {
     ".widget-toggle-buttons": press_another,
     ".widget-radio": press_another,
     "input[type=checkbox]": press,
-    "button:not(.widget-toggle-buttons button)": press,
+    "button.widget-upload": upload,
+    "button:not(.widget-toggle-buttons button, .widget-upload)": press,
 }
 
 
