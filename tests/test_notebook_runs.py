@@ -22,7 +22,10 @@ COURSE = {
     "02_fails": ["1 / 0", "1"],
     "03_good": [GOOD],
     "04_greedy": ["a = bytearray(400_000_000)\na[::4096] = b'x' * len(a[::4096])", "1"],
+    "05_once": ["x = [1]", "x.pop()", "1"],
+    "06_raises": ["1 / 0"],
     "solutions/03_good": ["1"],
+    "solutions/05_once": ["x = [1]", "x.pop()"],
     "scratch": ["1 / 0"],
     ".ipynb_checkpoints/03_good": ["1 / 0"],
 }
@@ -32,6 +35,8 @@ def write(folder, name, sources):
     path = folder / f"{name}.ipynb"
     path.parent.mkdir(parents=True, exist_ok=True)
     cells = [new_code_cell(source, execution_count=i + 1) for i, source in enumerate(sources)]
+    if name == "06_raises":
+        cells[0].metadata.tags = ["raises-exception"]
     nbformat.write(new_notebook(cells=cells), path)
 
 
@@ -66,7 +71,21 @@ def test_a_dead_kernel_is_noticed(report):
 def test_after_a_failing_cell_the_others_are_skipped(report):
     assert "02_fails::ipynb::Cell 1 SKIPPED" in report
     assert "Cell 0 of notebooks/02_fails.ipynb failed, and this cell may need it" in report
-    assert "3 failed, 2 passed, 4 skipped" in report
+    assert "4 failed, 6 passed, 5 skipped" in report
+
+
+def test_a_cell_that_runs_once_only_is_caught(report):
+    assert "notebooks/05_once::ipynb::Cell 1 FAILED" in report
+    assert re.search(r"Cell 1: in its second run in succession: Cell execution caused an exception", report)
+    assert "IndexError" in report
+
+
+def test_solutions_run_once(report):
+    assert "notebooks/solutions/05_once::ipynb::Cell 1 PASSED" in report
+
+
+def test_an_expected_exception_may_be_raised_twice(report):
+    assert "notebooks/06_raises::ipynb::Cell 0 PASSED" in report
 
 
 def test_too_much_memory_fails(report):
