@@ -1,5 +1,6 @@
 """Checks of lesson 11: a layer that moves, gradients in parts, the largest batch, and loading beside computing."""
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -136,17 +137,24 @@ check_normalise = NumbersExercise(
 # --- 2 · gradients in parts ------------------------------------------------------------------------------------------
 
 
-def small_model(stale=False):
-    """Return a small network without batch norm, on request with gradients of an earlier step."""
+class Stale(nn.Sequential):
+    """A network with gradients of an earlier step, which an ordinary copy would not have."""
+
+    def __deepcopy__(self, memo):
+        new = Stale(*copy.deepcopy(list(self), memo))
+        for parameter in new.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        return new
+
+
+def small_model(kind=nn.Sequential):
+    """Return a small network without batch norm."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 2 * 3, 5))
-    for parameter in model.parameters() if stale else ():
-        parameter.grad = torch.ones_like(parameter)
-    return model
+    return kind(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 2 * 3, 5))
 
 
 def batch(count):
-    """Return `count` pictures and labels; the classes are not mixed evenly."""
+    """Return `count` pictures and labels; the same every time."""
     torch.manual_seed(count)
     return torch.randn(count, 3, 4, 5), torch.arange(count) % 5
 
@@ -188,7 +196,7 @@ check_gradients_in_parts = NumbersExercise(
     at_once,
     cases=[
         (small_model(), *batch(10), 4),
-        (small_model(stale=True), *batch(12), 4),
+        (small_model(Stale), *batch(12), 4),
         (small_model(), *batch(7), 3),
     ],
     mistakes=[
