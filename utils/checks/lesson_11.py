@@ -213,6 +213,10 @@ check_gradients_in_parts = NumbersExercise(
             "the mean of a part is divided by all images: multiply by the part's number of images as well.",
         ),
         (
+            in_parts(lambda here, everything, parts: here),
+            "that is the gradient of the sum over the images: divide by the number of all of them.",
+        ),
+        (
             in_parts(clear="never"),
             "old gradients are still in it: clear them once, before the first part.",
         ),
