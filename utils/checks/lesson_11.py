@@ -285,14 +285,11 @@ check_largest_batch = FunctionExercise(
 
 
 def by_clock(count, load, compute):
-    """The reference: two clocks. Loading may run ahead by one batch, and computing waits for its batch."""
+    """The reference: two clocks. The worker never waits; computing waits for its batch, and for the one before."""
     loaded = finished = 0.0
-    begun = [0.0]  # when the computing of each batch began
-    for number in range(count):
-        start = max(loaded, begun[-1]) if number else 0.0
-        loaded = start + load
-        begun.append(max(loaded, finished))
-        finished = begun[-1] + compute
+    for _ in range(count):
+        loaded += load
+        finished = max(loaded, finished) + compute
     return finished
 
 
