@@ -8,6 +8,9 @@ formats     the files that hold them: packs, MNIST's IDX files, CIFAR-10's batch
 arithmetic  output size (lesson 01), parameters and multiply-adds (03), receptive field and summarise() (04)
 models      the networks that later lessons reuse (lesson 05)
 training    set_seed, get_device, fit and evaluate (lesson 05), fit_fast (lesson 08)
+recipe      what comes before lesson 08's loop: the whitened stem, gentle augmentation
+timing      a stopwatch that waits for the device (lesson 11)
+tracebacks  an error's traceback in short lines
 pretrained  TorchVision's networks with their ImageNet weights: cache, download, or what a package ships
 folders     pictures of every kind opened as upright RGB, and a folder of classes checked (lesson 10)
 weights     the few small trained networks that the course ships, each with its card

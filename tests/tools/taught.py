@@ -9,6 +9,8 @@ TAUGHT = {
     "models": None,
     "training": None,
     "explain": None,
+    "timing": None,
+    "recipe": None,
     "data": {"batches", "normalise_channels", "augmented_batches"},
 }
 # A lesson that shows a trained network before training is taught may import these.
