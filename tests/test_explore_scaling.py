@@ -89,8 +89,8 @@ def test_one_process_sends_nothing_and_many_send_nearly_twice_the_gradient():
 def test_overlap_never_hurts_and_nothing_is_better_than_one():
     for network in NETWORKS:
         for rows in efficiencies(**SETTINGS | {"network": network, "most": 256}).values():
-            assert all(0 < low <= high <= 1 for _, low, high in rows)
-            assert rows[0][1:] == (1, 1)
+            assert all(0 < low <= high + 1e-9 <= 1 + 2e-9 for _, low, high in rows)
+            assert rows[0][1:] == pytest.approx((1, 1))
 
 
 def test_the_still_figure_is_the_explorers_picture(explorer):

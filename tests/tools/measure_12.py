@@ -33,7 +33,7 @@ WRITES = re.compile(r'\A%%capture\n%%writefile "\{scripts\}/(\w+\.py)"\n')
 def scripts():
     """Return {name: source} of the files that the lesson writes."""
     sources = (text(cell["source"]) for _, cell in code_cells(read(LESSON)))
-    return {found[1]: source[found.end() :] for source in sources if (found := WRITES.match(source))}
+    return {found[1]: source[found.end() :] + "\n" for source in sources if (found := WRITES.match(source))}
 
 
 def write_scripts(folder):
@@ -50,8 +50,8 @@ def lesson_12():
     space |= {"torch": torch, "nn": nn, "F": F, "DistributedSampler": DistributedSampler, "ColourCNN": ColourCNN}
     space |= {"socket": __import__("socket"), "scripts": runs_folder() / "12_many_gpus"}
     cells = [parse(cell) for _, cell in code_cells(read(LESSON))]
-    own = [nodes[-1] for tree in cells for nodes in definitions(tree).values()]
-    own += [node for tree in cells for node in tree.body if _names(node) & CONSTANTS]
+    own = [node for tree in cells for node in tree.body if _names(node) & CONSTANTS]
+    own += [nodes[-1] for tree in cells for nodes in definitions(tree).values()]
     exec(compile(ast.Module([node for node in own if not _is_stub(node)], []), str(LESSON), "exec"), space)
     return space
 
