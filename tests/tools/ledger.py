@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from tests.tools import measure_06, measure_07, measure_08, measure_10
+from tests.tools import measure_06, measure_07, measure_08, measure_10, measure_12
 from tests.tools.kernels import ROOT, offline_data, settle_course_data
 from tests.tools.machine import surroundings
 from utils.data import batches, load_mnist
@@ -118,6 +118,7 @@ MEASUREMENTS = {
     "08_mnist": measure_08.measure_08_mnist,
     "10_transfer": measure_10.measure_10_transfer,
     "10_rates": measure_10.measure_10_rates,
+    "12_two_processes": measure_12.measure_12_two_processes,
 }
 
 

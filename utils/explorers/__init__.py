@@ -18,6 +18,8 @@ PLACES = {
     "explore_digit": "digit",
     "draw_explanation": "maps",
     "explore_maps": "maps",
+    "draw_scaling": "scaling",
+    "explore_scaling": "scaling",
 }
 
 
