@@ -9,6 +9,7 @@ import ast
 import contextlib
 import functools
 import inspect
+import json
 import re
 
 import matplotlib.pyplot as plt
@@ -19,7 +20,6 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from torch.nn import functional as F
 from torchvision.models import get_model
 
-import utils.models
 from tests.tools import pretend, rehearse
 from tests.tools.cells import code_cells, parse, read
 from tests.tools.kernels import ROOT, lesson_paths
@@ -98,20 +98,12 @@ def takes(make):
     return None
 
 
-@functools.cache
-def models():
-    """Return {name: (make, shape)}: BUILT, and every class of `utils.models` and of the lessons that needs no more."""
-    found = dict(BUILT)
-    classes = {f"utils {name}": kind for name, kind in vars(utils.models).items() if inspect.isclass(kind)}
-    for path in lesson_paths():
-        if "nn.Module" in lesson_source(path) or "CNN)" in lesson_source(path):
-            space = space_of(lesson_source(path))
-            classes |= {f"{path.name[:2]} {name}": kind for name, kind in space.items() if inspect.isclass(kind)}
-    for name, kind in classes.items():
-        own = issubclass(kind, nn.Module) and kind.__module__ in ("tested", "utils.models")
-        if own and name not in found and (shape := takes(kind)):
-            found[name] = kind, shape
-    return found
+def own_models(path):
+    """Return {name: (class, shape)} of a source's own classes of networks, if they can be built without arguments."""
+    source = lesson_source(path) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
+    classes = {name: kind for name, kind in space_of(source).items() if inspect.isclass(kind)}
+    own = {name: kind for name, kind in classes.items() if kind.__module__ == "tested" and issubclass(kind, nn.Module)}
+    return {name: (kind, shape) for name, kind in own.items() if (shape := takes(kind))}
 
 
 def forward_on_fake_cuda(model, shape):
@@ -136,16 +128,30 @@ def step_on_meta(model, shape):
     return {weight.grad.device.type for weight in model.parameters() if weight.grad is not None}
 
 
-def test_the_models_of_the_course_are_found():
-    expected = {"SmallCNN", "ColourCNN", "NormCNN", "ResidualCNN"}
-    assert {f"utils {name}" for name in expected} | {"05 SmallCNN", "08 ResidualCNN"} <= set(models())
-
-
-@pytest.mark.parametrize("name", models())
-def test_a_model_runs_on_fake_cuda_and_learns_on_meta(name):
-    make, shape = models()[name]
+def check_model(make, shape):
     assert forward_on_fake_cuda(make(), shape).type == "cuda"
     assert step_on_meta(make(), shape) == {"meta"}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_a_model_runs_on_fake_cuda_and_learns_on_meta(name):
+    check_model(*BUILT[name])
+
+
+def test_the_models_of_utils_do():
+    found = own_models(ROOT / "utils" / "models.py")
+    assert {"SmallCNN", "ColourCNN", "NormCNN", "ResidualCNN"} <= set(found)
+    for make, shape in found.values():
+        check_model(make, shape)
+
+
+WITH_CLASSES = [path for path in lesson_paths() if re.search(r"\bclass \w+\(", path.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("path", WITH_CLASSES, ids=lambda path: path.stem)
+def test_the_models_of_a_lesson_do(path):
+    for make, shape in own_models(path).values():
+        check_model(make, shape)
 
 
 @pytest.mark.parametrize("run", [forward_on_fake_cuda, step_on_meta])
@@ -538,9 +544,6 @@ def with_device(path):
     return {name for name, nodes in own.items() if name not in taught and "device" in ast.unparse(nodes[-1])}
 
 
-REHEARSED = [path for path in lesson_paths() if rehearse.mentions_device(path) and path.name[:2] not in SCENARIOS]
-
-
 @pytest.mark.parametrize("number", [place for place in SCENARIOS if place.isdigit()])
 def test_every_function_of_a_lesson_that_knows_a_device_has_a_scenario(number):
     assert with_device(lesson_path(number)) <= set(SCENARIOS[number])
@@ -553,7 +556,27 @@ def test_every_function_that_gets_a_model_has_a_scenario(module):
     assert found - {"find_layer"} <= set(SCENARIOS[module])
 
 
-@pytest.mark.parametrize("path", REHEARSED, ids=lambda path: path.stem)
-def test_a_lesson_without_scenarios_runs_on_a_device(path):
-    faults, _ = rehearse.rehearse(path)
+def test_a_lesson_without_scenarios_runs_on_a_device():
+    new = [path for path in lesson_paths() if rehearse.mentions_device(path) and path.name[:2] not in SCENARIOS]
+    faults = {path.name: found for path in new if (found := rehearse.rehearse(path)[0])}
     assert not faults
+
+
+CELLS = [  # of a small lesson
+    "the set-up cell, which a rehearsal leaves out",
+    "from utils.training import get_device\nimport torch\nfrom torch import nn\ndevice = get_device()",
+    "model, x = nn.Linear(3, 2).to(device), torch.rand(4, 3)\nassert x.sum() < 0\nundefined",
+    "y = model(x.to(device))\nfor _ in range(1_000_000):\n    y = y + 1",
+    "while True:\n    y = y + 1",
+    "answers = y.argmax(dim=1).cpu().numpy()",
+]
+
+
+@pytest.mark.parametrize(("old", "new", "cell"), [("x.to(device)", "x", 3), (".cpu()", "", 5), ("", "", None)])
+def test_a_rehearsal_finds_what_was_left_behind_and_nothing_else(tmp_path, old, new, cell):
+    cells = [{"cell_type": "code", "source": source.replace(old, new), "metadata": {}} for source in CELLS]
+    path = tmp_path / "11_small.ipynb"
+    path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    faults, others = rehearse.rehearse(path)
+    assert [fault.cell for fault in faults] == ([] if cell is None else [cell])
+    assert {"NameError"} <= {other.message.split(":")[0] for other in others} <= {"NameError", "KeyboardInterrupt"}

@@ -36,7 +36,7 @@ class DeviceTensor(torch.Tensor):
 
     @staticmethod
     def __new__(cls, numbers):
-        if cls.label == "mps" and numbers.dtype in (torch.float64, torch.complex128):
+        if cls.label == "mps" and numbers.dtype in (torch.float64, torch.complex128) and numbers.numel():
             raise TypeError(f"MPS has no {numbers.dtype}: use float32")
         layout = numbers.shape, numbers.stride(), numbers.storage_offset()
         tensor = torch.Tensor._make_wrapper_subclass(cls, *layout, dtype=numbers.dtype, device=INSIDE)
@@ -132,13 +132,13 @@ class Operations(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.count = 0
-        self.watch = lambda count: None  # called with each new count
+        self.watch = lambda count, made: None  # called with each new count, and with the tensors that were made
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         result = run(operation, args, kwargs or {})
-        if any(isinstance(leaf, DeviceTensor) for leaf in tree_leaves(result)):
+        if made := [leaf for leaf in tree_leaves(result) if isinstance(leaf, DeviceTensor)]:
             self.count += 1
-            self.watch(self.count)
+            self.watch(self.count, made)
         return result
 
 
@@ -196,7 +196,9 @@ def device(label):
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.object(DeviceTensor, "label", label))
         for name, answer in found.items():
-            stack.enter_context(mock.patch.object(torch.accelerator, name, lambda *_, answer=answer, **__: answer))
+            stack.enter_context(mock.patch.object(torch.accelerator, name, return_value=answer))
+        random = mock.Mock(get_rng_state=torch.get_rng_state, set_rng_state=torch.set_rng_state)
+        stack.enter_context(mock.patch.object(torch, "get_device_module", return_value=random))
         stack.enter_context(torch.serialization.safe_globals([DeviceTensor]))
         operations = stack.enter_context(Operations())
         stack.enter_context(Names(label))

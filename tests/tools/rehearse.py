@@ -1,8 +1,8 @@
 """Runs a lesson's cells on a device that is not there (pretend.py), with few images and little patience.
 
 What is looked for is a tensor that was left on the CPU, or one from the device that is handed to NumPy; nothing is
-learned, so numbers, assertions and other errors do not matter. `python -m tests.tools.rehearse [05 …]` reports on whole
-lessons: which cells ended, and what went wrong in the others.
+learned, so numbers, assertions and other errors do not matter. `python -m tests.tools.rehearse [05 …]` takes its time
+(minutes a lesson) and reports on whole lessons: what was left behind, and which statements did not end.
 """
 
 import ast
@@ -18,6 +18,7 @@ from typing import NamedTuple
 from unittest import mock
 
 import numpy as np
+import torch
 
 import utils.data
 from tests.tools import pretend
@@ -26,10 +27,21 @@ from tests.tools.kernels import lesson_paths, offline_data
 from utils.data import ImageData, Split
 from utils.drawn import make_drawn10
 
-COUNTS = (120, 160, 40)  # images for training, validation and test
-PATIENCE = 600  # operations of one statement on the device, after which it is interrupted; five times that: given up
+MEMORY = 2**23  # numbers in one tensor, at most
 LONG, SHORT = 30, 3  # a loop over a longer range than this ends early
 FAULT = re.compile(r"same device|not supported for tensor subclasses|MPS has no|meta tensor")
+
+
+class Effort(NamedTuple):
+    """How many images there are (of the training ones, half are copies), and after how many operations on the device a
+    statement is interrupted; at five times as many it is given up.
+    """
+
+    counts: tuple[int, int, int]
+    patience: int
+
+
+LITTLE, MUCH = Effort((300, 160, 40), 300), Effort((1000, 1000, 100), 1_000_000)
 
 
 class GivenUp(BaseException):
@@ -43,30 +55,33 @@ class Fault(NamedTuple):
 
 
 @functools.cache
-def few_images(name):
+def few_images(name, counts):
     """Return a small data set in place of MNIST (noise) or CIFAR-10 (drawings, which the shipped network knows)."""
     if name == "MNIST":
         rng = np.random.default_rng(0)
-        splits = [(rng.integers(0, 256, (count, 28, 28), np.uint8), np.arange(count) % 10) for count in COUNTS]
+        splits = [(rng.integers(0, 256, (count, 28, 28), np.uint8), np.arange(count) % 10) for count in counts]
     else:
-        drawn = make_drawn10(COUNTS, progress=False)
+        drawn = make_drawn10((counts[0] // 2, *counts[1:]), progress=False)
         splits = [(drawn[f"{split}_images"], drawn[f"{split}_labels"]) for split in ("train", "validation", "test")]
+        splits[0] = [np.tile(part, (2,) + (1,) * (part.ndim - 1)) for part in splits[0]]
     return [Split(*utils.data._tensors(*split)) for split in splits]
 
 
-def load(data_set):
-    return ImageData(data_set.name, *few_images(data_set.name), data_set.classes, "Drawn-10, a few")
+def load(data_set, counts):
+    return ImageData(data_set.name, *few_images(data_set.name, counts), data_set.classes, "Drawn-10, a few")
 
 
 def short_range(*limits):
     return range(*limits)[:SHORT] if len(range(*limits)) > LONG else range(*limits)
 
 
-def lose_patience(count):
+def lose_patience(patience, count, made):
     """Interrupt what runs on the device too long: first as a learner would, who presses stop, then for good."""
-    if count == PATIENCE:
+    if max(tensor.numel() for tensor in made) > MEMORY:
+        raise torch.OutOfMemoryError("out of memory: this device is small")
+    if count == patience:
         raise KeyboardInterrupt
-    if count == 5 * PATIENCE:
+    if count == 5 * patience:
         raise GivenUp
 
 
@@ -80,11 +95,8 @@ def mentions_device(path):
     return any(re.search(r"\bdevice\)", text(cell["source"])) for _, cell in code_cells(read(path))[1:])
 
 
-def rehearse(path, label="mps", change=lambda source: source):
-    """Run a lesson's statements one by one on the device; return (faults, errors that are none).
-
-    `change` alters the source of each cell before it runs.
-    """
+def rehearse(path, label="mps", effort=LITTLE):
+    """Run a lesson's statements one by one on the device, the set-up cell aside; return (faults, other errors)."""
     space = {
         "__name__": "__main__",
         "range": short_range,
@@ -92,11 +104,11 @@ def rehearse(path, label="mps", change=lambda source: source):
         "display": lambda *_, **__: None,
     }
     faults, others = [], []
-    with on_stage(path), pretend.device(label) as operations:
+    with on_stage(path, effort), pretend.device(label) as operations:
         for index, cell in code_cells(read(path))[1:]:
-            tree = WithoutAsserts().visit(parse({"source": change(text(cell["source"]))}))
+            tree = WithoutAsserts().visit(parse(cell))
             for statement in ast.fix_missing_locations(tree).body:
-                operations.count, operations.watch = 0, lose_patience
+                operations.count, operations.watch = 0, functools.partial(lose_patience, effort.patience)
                 try:
                     exec(compile(ast.Module([statement], []), f"{path.name}, cell {index}", "exec"), space)
                 except (Exception, KeyboardInterrupt, GivenUp) as error:
@@ -108,14 +120,16 @@ def rehearse(path, label="mps", change=lambda source: source):
 
 
 @contextlib.contextmanager
-def on_stage(path):
-    """Few images, no bars, no printing, no network, and a folder of its own for what a lesson writes."""
+def on_stage(path, effort):
+    """Few images, no processes, no bars, no printing, no network, and a folder of its own for what a lesson writes."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         stack.enter_context(contextlib.chdir(path.parent))
         stack.enter_context(offline_data())
         stack.enter_context(mock.patch.dict(os.environ, {"COURSE_RUNS": folder, "TQDM_DISABLE": "1"}))
-        stack.enter_context(mock.patch.object(utils.data, "_load", load))
+        stack.enter_context(mock.patch.object(utils.data, "_load", functools.partial(load, counts=effort.counts)))
+        for start in ("subprocess.Popen", "multiprocessing.process.BaseProcess.start"):
+            stack.enter_context(mock.patch(start, side_effect=RuntimeError("a rehearsal starts no process")))
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
         stack.enter_context(warnings.catch_warnings())
@@ -127,7 +141,7 @@ def main(numbers):
     for path in lesson_paths():
         if mentions_device(path) and (not numbers or path.name[:2] in numbers):
             for label in ("cuda", "mps"):
-                faults, others = rehearse(path, label)
+                faults, others = rehearse(path, label, MUCH)
                 print(f"{path.name} on {label}: {len(faults)} faults, {len(others)} statements did not end")
                 for kind, found in (("fault", faults), ("other", others)):
                     for cell, line, message in found:
