@@ -1,8 +1,12 @@
 """The whole course on a GPU, tested without one: nothing that belongs on the device is left on the CPU, or the reverse.
 
 Models go through PyTorch's own stand-ins: fake CUDA tensors (forward) and the `meta` device (forward, backward, step).
-Those have no numbers, so training, evaluation and explanations run on the device of tests/tools/pretend.py. Each of
-these helpers is then run again with every one of its moves left out in turn, which must fail: the test can fail.
+Those have no numbers, so a loop passes there only with its .item(), backward() and conditions answered for it. Whole
+loops, evaluations and explanations run on the device of tests/tools/pretend.py, which has numbers. Each of these
+helpers is then run again with every one of its moves left out in turn, which must fail: the test can fail.
+
+A new lesson that moves anything to a device is rehearsed statement by statement (tests/tools/rehearse.py), which is
+slower and shallower; once its functions have entries in SCENARIOS, those are run instead.
 """
 
 import ast
@@ -106,16 +110,20 @@ def own_models(path):
     return {name: (kind, shape) for name, kind in own.items() if (shape := takes(kind))}
 
 
+def on_fake_cuda(model):
+    """Put fake CUDA tensors where Module.to would move real ones (it cannot make them fake itself)."""
+    for module in model.modules():
+        for name, weight in module.named_parameters(recurse=False):
+            empty = torch.empty(weight.shape, dtype=weight.dtype, device="cuda")
+            module._parameters[name] = nn.Parameter(empty, weight.requires_grad)
+        for name, buffer in module.named_buffers(recurse=False):
+            module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device="cuda")
+    return model
+
+
 def forward_on_fake_cuda(model, shape):
-    """Run a model's forward pass on fake CUDA tensors: what Module.to moves is on the device, and nothing else."""
     with FakeTensorMode(allow_non_fake_inputs=True):
-        for module in model.modules():  # Module.to itself cannot turn real tensors into fake ones
-            for name, weight in module.named_parameters(recurse=False):
-                empty = torch.empty(weight.shape, dtype=weight.dtype, device="cuda")
-                module._parameters[name] = nn.Parameter(empty, weight.requires_grad)
-            for name, buffer in module.named_buffers(recurse=False):
-                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device="cuda")
-        return model(torch.empty(2, *shape, device="cuda")).device
+        return on_fake_cuda(model)(torch.empty(2, *shape, device="cuda")).device
 
 
 def step_on_meta(model, shape):
@@ -172,6 +180,42 @@ def test_a_batch_that_is_not_moved_fails():
         F.cross_entropy(logits, torch.zeros(2, dtype=torch.long))
     with FakeTensorMode(), pytest.raises(RuntimeError, match="device"):
         F.cross_entropy(torch.empty(2, 10, device="cuda"), torch.zeros(2, dtype=torch.long))
+
+
+FAKE_LOOPS = {
+    "predict": "assert predict(model, split[0]).device.type == 'cpu'",
+    "evaluate": "evaluate(model, *split)",
+    "fit": "fit(model, split, split, sgd(model), 1, 10)",
+    "fit_augmented": "optimizer = sgd(model)\n"
+    "fit_augmented(model, split, split, optimizer, steps(optimizer), 1, 10, draw=batches)",
+    "fit_fast": "fit_fast(model, split, split, 1, 0.1, 10, draw=batches, dtype=torch.float32)",
+}
+
+
+def loop_on_fake_cuda(name, source, monkeypatch):
+    """Run a loop's forward passes on fake CUDA tensors. What needs numbers, or a driver, is answered for them."""
+    space = space_of(source)
+    for method, answer in {"item": 0.0, "__bool__": True, "backward": None}.items():
+        monkeypatch.setattr(torch.Tensor, method, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(nn.Module, "to", lambda model, **_: model)  # fit_fast: channels-last
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        space.update(given(torch.device("cpu")), model=on_fake_cuda(ResidualCNN((8,))), require_split=lambda *_: None)
+        exec(FAKE_LOOPS[name], space)
+
+
+@pytest.mark.parametrize("name", FAKE_LOOPS)
+def test_a_loop_runs_on_fake_cuda(name, monkeypatch):
+    loop_on_fake_cuda(name, source_of("training"), monkeypatch)
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["images", "labels"])
+@pytest.mark.parametrize(
+    ("name", "changed"), [("fit", "fit"), ("fit_augmented", "fit_augmented"), ("fit_fast", "fast_epoch")]
+)
+def test_a_loop_that_leaves_something_behind_fails_on_fake_cuda(name, changed, number, monkeypatch):
+    _, source = list(omissions(source_of("training"), changed))[number]
+    with pytest.raises(RuntimeError, match="device"):
+        loop_on_fake_cuda(name, source, monkeypatch)
 
 
 # --- the device itself ------------------------------------------------------------------------------------------------
@@ -241,12 +285,8 @@ def test_tensors_meet_where_cuda_lets_them_meet(expression, expected):
 def test_what_leaves_the_device_is_real():
     with pretend.device("cuda"):
         far = torch.tensor([1.0, 2.0], device="cuda")
-        assert (far.device.type, far.sum().item(), far.tolist(), f"{far.mean():.1f}") == (
-            "cuda",
-            3.0,
-            [1.0, 2.0],
-            "1.5",
-        )
+        assert far.device.type == "cuda"
+        assert (far.sum().item(), far.tolist(), f"{far.mean():.1f}") == (3.0, [1.0, 2.0], "1.5")
         assert far.cpu().numpy().tolist() == [1.0, 2.0]
         with pytest.raises(RuntimeError, match="not supported for tensor subclasses"):
             far.numpy()  # TypeError on CUDA

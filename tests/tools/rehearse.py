@@ -27,21 +27,19 @@ from tests.tools.kernels import lesson_paths, offline_data
 from utils.data import ImageData, Split
 from utils.drawn import make_drawn10
 
-MEMORY = 2**23  # numbers in one tensor, at most
 LONG, SHORT = 30, 3  # a loop over a longer range than this ends early
 FAULT = re.compile(r"same device|not supported for tensor subclasses|MPS has no|meta tensor")
 
 
 class Effort(NamedTuple):
-    """How many images there are (of the training ones, half are copies), and after how many operations on the device a
-    statement is interrupted; at five times as many it is given up.
-    """
+    """What a rehearsal may take."""
 
-    counts: tuple[int, int, int]
-    patience: int
+    counts: tuple[int, int, int]  # images for training (half of them copies), validation and test
+    patience: int  # operations on the device, after which a statement is interrupted; after five times as many for good
+    memory: int  # numbers in one tensor on the device, at most
 
 
-LITTLE, MUCH = Effort((300, 160, 40), 300), Effort((1000, 1000, 100), 1_000_000)
+LITTLE, MUCH = Effort((300, 160, 40), 300, 2**23), Effort((1000, 1000, 100), 1_000_000, 2**27)
 
 
 class GivenUp(BaseException):
@@ -75,13 +73,13 @@ def short_range(*limits):
     return range(*limits)[:SHORT] if len(range(*limits)) > LONG else range(*limits)
 
 
-def lose_patience(patience, count, made):
+def lose_patience(effort, count, made):
     """Interrupt what runs on the device too long: first as a learner would, who presses stop, then for good."""
-    if max(tensor.numel() for tensor in made) > MEMORY:
+    if max(tensor.numel() for tensor in made) > effort.memory:
         raise torch.OutOfMemoryError("out of memory: this device is small")
-    if count == patience:
+    if count == effort.patience:
         raise KeyboardInterrupt
-    if count == 5 * patience:
+    if count == 5 * effort.patience:
         raise GivenUp
 
 
@@ -108,7 +106,7 @@ def rehearse(path, label="mps", effort=LITTLE):
         for index, cell in code_cells(read(path))[1:]:
             tree = WithoutAsserts().visit(parse(cell))
             for statement in ast.fix_missing_locations(tree).body:
-                operations.count, operations.watch = 0, functools.partial(lose_patience, effort.patience)
+                operations.count, operations.watch = 0, functools.partial(lose_patience, effort)
                 try:
                     exec(compile(ast.Module([statement], []), f"{path.name}, cell {index}", "exec"), space)
                 except (Exception, KeyboardInterrupt, GivenUp) as error:
