@@ -195,11 +195,12 @@ FAKE_LOOPS = {
 def loop_on_fake_cuda(name, source, monkeypatch):
     """Run a loop's forward passes on fake CUDA tensors. What needs numbers, or a driver, is answered for them."""
     space = space_of(source)
+    space.update(given(torch.device("cpu")), require_split=lambda *_: None)
     for method, answer in {"item": 0.0, "__bool__": True, "backward": None}.items():
         monkeypatch.setattr(torch.Tensor, method, lambda *_, answer=answer: answer)
     monkeypatch.setattr(nn.Module, "to", lambda model, **_: model)  # fit_fast: channels-last
     with FakeTensorMode(allow_non_fake_inputs=True):
-        space.update(given(torch.device("cpu")), model=on_fake_cuda(ResidualCNN((8,))), require_split=lambda *_: None)
+        space["model"] = on_fake_cuda(ResidualCNN((8,)))
         exec(FAKE_LOOPS[name], space)
 
 
@@ -522,7 +523,10 @@ EVERY = [(place, name) for place, scenarios in SCENARIOS.items() for name in sce
 def offline_and_quiet(monkeypatch):
     monkeypatch.setenv("COURSE_DATA", "offline")
     monkeypatch.setenv("TQDM_DISABLE", "1")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the tensors are tiny: a second thread would only be waited for
     yield
+    torch.set_num_threads(threads)
     plt.close("all")
 
 
