@@ -224,6 +224,11 @@ LESSON_CASES = [
     (rules.vocabulary, edit(CODE, "math", "x_train2 = 1\nmath"), "x_train2"),
     (rules.vocabulary, edit(CODE, "math", "net1, dataset1 = 1, 2\nmath"), "net1"),
     (rules.vocabulary, edit(CODE, "math", "def f(l): return l\nmath"), "name l by"),
+    (rules.device_names, edit(CODE, "math", "model.to('cuda')\nmath"), "naming cuda"),
+    (rules.device_names, edit(CODE, "math", "x = torch.zeros(1, device='cuda:0')\nmath"), "naming cuda:0"),
+    (rules.device_names, edit(CODE, "math", "def f(x): return x.cuda()\nmath"), "naming cuda"),
+    (rules.device_names, edit(CODE, "math", "device = torch.device('cpu')\nmath"), "naming cpu"),
+    (rules.device_names, edit(CODE, "math", "if device.type == 'mps': print()\nmath"), "naming mps"),
     (rules.safe_code, edit(CODE, "math", "torch.load('x')\nmath"), "weights_only"),
     (rules.safe_code, edit(CODE, "math", "torch.load('x', weights_only=False)\nmath"), "weights_only"),
     (rules.safe_code, edit(CODE, "math", "np.load('x', allow_pickle=True)\nmath"), "pickles"),
@@ -255,6 +260,19 @@ def test_a_bad_notebook_is_caught(make, rule, change, complaint, course):
 def test_every_rule_has_a_bad_notebook():
     shown = {rule for rule, *_ in LESSON_CASES + SOLUTION_CASES} | {rules.file_size}
     assert shown == {*rules.LESSON_RULES, *rules.SOLUTION_RULES}
+
+
+def test_devices_are_named_where_they_are_taught(course):
+    bad = good_lesson()
+    edit(CODE, "math", "model.to('cuda')\nmath")(bad)
+    assert rules.device_names(bad, course.with_name("11_gpu_training.ipynb")) == []
+    for harmless in (
+        "def get_device():\n    return torch.device('cpu')",
+        "x.cpu()",
+        "print('2 cpu cores')",
+        "'a cuda'",
+    ):
+        assert rules.device_names(notebook([code(harmless)]), course) == []
 
 
 def test_a_large_file_is_caught(course):

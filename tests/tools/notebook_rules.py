@@ -426,6 +426,34 @@ def vocabulary(notebook, path):
     return complaints
 
 
+DEVICE_NAME = re.compile(r"(?:cpu|cuda|mps|xpu)(?::\d+)?")
+DEVICE_LESSONS = {"11", "12"}  # they teach what a device is and what it is called
+DEVICE_FUNCTIONS = {"get_device", "choose_dtype"}  # the two that know the names, so that nothing else has to
+
+
+def named_devices(tree):
+    """Return the devices that code names, in text or by .cuda(); DEVICE_FUNCTIONS may."""
+    if isinstance(tree, ast.FunctionDef) and tree.name in DEVICE_FUNCTIONS:
+        return set()
+    found = set().union(*map(named_devices, ast.iter_child_nodes(tree)))
+    if isinstance(tree, ast.Constant) and isinstance(tree.value, str) and DEVICE_NAME.fullmatch(tree.value):
+        found.add(tree.value)
+    if isinstance(tree, ast.Call) and called_name(tree) == "cuda":
+        found.add("cuda")
+    return found
+
+
+def device_names(notebook, path):
+    """No code names a device: get_device() finds the one that there is. The lessons on devices may."""
+    if path.name[:2] in DEVICE_LESSONS:
+        return []
+    complaints = []
+    for index, cell in code_cells(notebook):
+        for name in sorted(named_devices(parse(cell))):
+            complaints.append(f"{where(index, cell)}: take the device from get_device() instead of naming {name}")
+    return complaints
+
+
 def is_true(call, name):
     return any(k.arg == name and isinstance(k.value, ast.Constant) and k.value.value is True for k in call.keywords)
 
@@ -471,6 +499,7 @@ BOTH_RULES = [
     british_spelling,
     filler,
     vocabulary,
+    device_names,
     safe_code,
 ]
 LESSON_RULES = [
