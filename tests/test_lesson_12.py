@@ -226,6 +226,14 @@ def test_an_unknown_error_is_shown_by_its_last_lines(lesson):
     assert lesson["explain"](errors).splitlines() == [f"line {number}" for number in range(85, 100)]
 
 
+def test_a_worker_s_own_traceback_comes_before_the_launcher_s(lesson):
+    own = "[rank0]: Traceback (most recent call last):\n[rank0]: NameError: name 'oops' is not defined\n"
+    summary = "E1127 elastic/api.py:1002] failed (exitcode: 1) local_rank: 0\n" + "the launcher's own line\n" * 40
+    shown = lesson["explain"](own + summary)
+    assert "NameError: name 'oops'" in shown
+    assert "launcher" not in shown
+
+
 # --- the ring --------------------------------------------------------------------------------------------------------
 
 

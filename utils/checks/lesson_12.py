@@ -231,7 +231,11 @@ check_best_count = FunctionExercise(
         (the_time, "that is the shortest time: return the n for which it is reached."),
         (choosing(bits=4), "bits are taken for bytes: a link of 8 gigabits a second carries one gigabyte."),
         (choosing(bits=8), "a float32 has four bytes: the sending is four times too short."),
-        (choosing(giga=1), "the bandwidth is in gigabits a second: multiply by 10⁹."),
+        (
+            choosing(giga=1),
+            "it returns 1 every time: either the bandwidth is not in bytes a second (10⁹ and 8 bits), or it is the "
+            "efficiency that was made large, which is always best at 1.",
+        ),
         (choosing(latencies=0), "the latencies are missing: 2(n − 1) of them, and they grow with n."),
         (choosing(last=0), "range(1, most) ends one too early: n may be `most` too."),
         (choosing(share=False), "the share is missing: each sends 2(n − 1)/n times the gradient, not 2(n − 1) times."),
