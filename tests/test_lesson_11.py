@@ -17,7 +17,7 @@ from tests.tools.cells import code_cells, parse, printed, read, text
 from tests.tools.kernels import ROOT
 from tests.tools.taught import definitions
 from utils.arithmetic import conv_multiply_adds, trace_layers
-from utils.checks.lesson_11 import check_epoch_seconds
+from utils.checks.lesson_11 import check_epoch_seconds, check_gradients_in_parts, check_normalise
 from utils.models import ResidualCNN
 from utils.recipe import gentle, whiten
 from utils.timing import seconds_of
@@ -98,6 +98,17 @@ def test_a_traceback_is_shown_without_pytorchs_machinery(capsys):
     assert lines[0].startswith("test_a_traceback_is")
     assert lines[-1] == "ValueError: ResidualCNN wants images (N, 3, 32, 32), but these are (2, 3, 16, 16)"
     assert len(lines) < 8
+
+
+def test_a_traceback_leaves_out_how_a_module_is_called(capsys):
+    try:
+        nn.Sequential(nn.Linear(3, 2))(torch.zeros(1, 4))
+    except RuntimeError as error:
+        show_traceback(error)
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names[0] == "test_a_traceback_leaves_out_how_a_module_is_called"
+    assert names[1:3] == ["forward", "forward"]
+    assert not any("call_impl" in name for name in names)
 
 
 def test_the_lessons_networks_run_on_a_pretended_gpu(lesson, pictures):
@@ -273,6 +284,69 @@ def test_the_checkpoint_of_a_gpu_has_its_generator_and_opens_without_one(lesson,
     assert lesson["load_training"](path, **parts) == 1
 
 
+# --- what the checks say ---
+
+
+def a_layer(calculate=lambda images, mean, std: (images - mean) / std, **more):
+    """Return a class as exercise 1 wants it, with another calculation or more buffers."""
+
+    class Layer(nn.Module):
+        def __init__(self, mean, std):
+            super().__init__()
+            for name, numbers in {"mean": mean.view(3, 1, 1), "std": std.view(3, 1, 1), **more}.items():
+                self.register_buffer(name, numbers)
+
+        def forward(self, images):
+            return calculate(images, self.mean, self.std)
+
+    return Layer
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (a_layer(), "✓ correct"),
+        (a_layer(lambda images, mean, std: images - mean), "the results differ"),
+        (a_layer(lambda images, mean, std: (images + mean) / std), "the results differ"),
+        (a_layer(third=torch.ones(5)), "it saves 11 numbers, and should save 6"),
+        (lambda mean, std: mean, "it should return the model, but it returned Tensor"),
+    ],
+)
+def test_the_check_of_the_layer_says_what_is_wrong(answer, words):
+    assert words in check_normalise.verdict(answer)
+
+
+def in_parts(model, images, labels, part, together=False, step=False):
+    """Exercise 2: right, or with one backward pass for all, or with a step in the loop."""
+    model.zero_grad()
+    losses = []
+    for some, theirs in zip(images.split(part), labels.split(part)):
+        losses.append(F.cross_entropy(model(some), theirs) * len(theirs) / len(labels))
+        if not together:
+            losses.pop().backward()
+        if step:
+            torch.optim.SGD(model.parameters(), 0.01).step()
+    if together:
+        sum(losses).backward()
+    return model
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (in_parts, "✓ correct"),
+        (lambda *given: in_parts(*given[:3], len(given[2])), "10 images went through the model at one time"),
+        (lambda *given: in_parts(*given, together=True), "3 parts were kept at one time"),
+        (lambda *given: in_parts(*given, step=True), "the weights have changed"),
+        (lambda *given: in_parts(*given[:3], 2), "in 5 parts of at most 2"),
+        (lambda model, *given: model, "there are no gradients"),
+        (lambda *given: torch.zeros(3), "it should return the model, but it returned Tensor"),
+    ],
+)
+def test_the_check_of_the_parts_looks_at_how_the_gradients_came_about(answer, words):
+    assert words in check_gradients_in_parts.verdict(answer)
+
+
 # --- the roof, and the recipe ---
 
 
@@ -302,10 +376,10 @@ def test_the_figure_is_what_exercise_4_calculates(monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     end = max(start + length for _, start, length, _ in module.side_by_side(module.BATCHES))
-    together = check_epoch_seconds.reference(module.BATCHES, module.LOAD, module.COMPUTE) + module.COPY
+    together = check_epoch_seconds.reference(module.BATCHES, module.LOAD, module.COMPUTE)
     assert end == together
-    alone = max(start + length for _, start, length, _ in module.one_after_the_other(3))
-    assert alone == end, "three batches above take as long as five below"
+    alone = max(start + length for _, start, length, _ in module.one_after_the_other(4))
+    assert alone == end, "four batches above take as long as six below"
 
 
 # --- the stored run ---
