@@ -429,7 +429,7 @@ check_epoch_seconds = FunctionExercise(
         ),
         (
             lambda count, load, compute: load + count * max(load, compute) + compute,
-            "one batch too many: between the first loading and the last computing, take the slower one count − 1 times.",
+            "one batch too many: between the first loading and the last computing take the slower count − 1 times.",
         ),
         (
             lambda count, load, compute: load + count * max(load, compute),
