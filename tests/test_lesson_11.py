@@ -182,6 +182,12 @@ def test_checkpointing_saves_memory_and_changes_no_gradient(lesson, pictures):
     assert counts[1] == counts[0] + 1, "computed again once, and batch norm has seen it twice"
 
 
+def test_the_first_block_alone_needs_what_the_prose_says(lesson):
+    model = ResidualCNN().train()
+    maps = model.stem(torch.randn(64, 3, 32, 32)).detach().requires_grad_()
+    assert round(lesson["saved_bytes"](model.blocks[0], maps) / 1e6) == 28
+
+
 def test_halving_survives_memory_alone(lesson, capsys):
     def fits(size):
         if size > 5:
@@ -358,6 +364,18 @@ def test_operations_and_bytes_are_those_of_lesson_03(lesson):
             adds = conv_multiply_adds(layer.in_channels, layer.out_channels, layer.kernel_size[0], size)
             assert operations == 2 * 16 * adds, name
             assert moved == 16 * (given.nbytes + output.nbytes) + layer.weight.nbytes
+
+
+def test_the_last_convolution_travels_furthest_as_the_prose_says(lesson):
+    calls = {name: call for name, *call in trace_layers(ResidualCNN(), (3, 32, 32)) if isinstance(call[0], nn.Conv2d)}
+    ratios = {}
+    for name, call in calls.items():
+        some = [lesson["operations_and_bytes"](*call, size) for size in (1, 128)]
+        ratios[name] = [operations / moved for operations, moved in some]
+    assert [round(ratio, 1) for ratio in ratios["blocks.2.conv2"]] == [4.4, 192.0]
+    assert max(ratios, key=lambda name: ratios[name][1] / ratios[name][0]) == "blocks.2.conv2"
+    lowest = sorted(ratios, key=lambda name: ratios[name][1])[:3]
+    assert all(name == "stem" or calls[name][0].kernel_size == (1, 1) for name in lowest)
 
 
 def test_whitening_makes_uncorrelated_maps_and_gentle_shifts_keep_the_shape(pictures):
