@@ -17,7 +17,7 @@ from tests.tools.cells import code_cells, parse, printed, read, text
 from tests.tools.kernels import ROOT
 from tests.tools.taught import definitions
 from utils.arithmetic import conv_multiply_adds, trace_layers
-from utils.checks.lesson_11 import check_epoch_seconds
+from utils.checks.lesson_11 import check_epoch_seconds, check_gradients_in_parts, check_normalise
 from utils.models import ResidualCNN
 from utils.recipe import gentle, whiten
 from utils.timing import seconds_of
@@ -100,6 +100,17 @@ def test_a_traceback_is_shown_without_pytorchs_machinery(capsys):
     assert len(lines) < 8
 
 
+def test_a_traceback_leaves_out_how_a_module_is_called(capsys):
+    try:
+        nn.Sequential(nn.Linear(3, 2))(torch.zeros(1, 4))
+    except RuntimeError as error:
+        show_traceback(error)
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names[0] == "test_a_traceback_leaves_out_how_a_module_is_called"
+    assert names[1:3] == ["forward", "forward"]
+    assert not any("call_impl" in name for name in names)
+
+
 def test_the_lessons_networks_run_on_a_pretended_gpu(lesson, pictures):
     for make in (ResidualCNN, lesson["FrugalCNN"]):
         model = make().eval()
@@ -169,6 +180,12 @@ def test_checkpointing_saves_memory_and_changes_no_gradient(lesson, pictures):
     assert thrifty < usual / 3
     counts = [network.blocks[0].norm1.num_batches_tracked.item() for network in (model, frugal)]
     assert counts[1] == counts[0] + 1, "computed again once, and batch norm has seen it twice"
+
+
+def test_the_first_block_alone_needs_what_the_prose_says(lesson):
+    model = ResidualCNN().train()
+    maps = model.stem(torch.randn(64, 3, 32, 32)).detach().requires_grad_()
+    assert round(lesson["saved_bytes"](model.blocks[0], maps) / 1e6) == 28
 
 
 def test_halving_survives_memory_alone(lesson, capsys):
@@ -273,6 +290,69 @@ def test_the_checkpoint_of_a_gpu_has_its_generator_and_opens_without_one(lesson,
     assert lesson["load_training"](path, **parts) == 1
 
 
+# --- what the checks say ---
+
+
+def a_layer(calculate=lambda images, mean, std: (images - mean) / std, **more):
+    """Return a class as exercise 1 wants it, with another calculation or more buffers."""
+
+    class Layer(nn.Module):
+        def __init__(self, mean, std):
+            super().__init__()
+            for name, numbers in {"mean": mean.view(3, 1, 1), "std": std.view(3, 1, 1), **more}.items():
+                self.register_buffer(name, numbers)
+
+        def forward(self, images):
+            return calculate(images, self.mean, self.std)
+
+    return Layer
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (a_layer(), "✓ correct"),
+        (a_layer(lambda images, mean, std: images - mean), "the results differ"),
+        (a_layer(lambda images, mean, std: (images + mean) / std), "the results differ"),
+        (a_layer(third=torch.ones(5)), "it saves 11 numbers, and should save 6"),
+        (lambda mean, std: mean, "it should return the model, but it returned Tensor"),
+    ],
+)
+def test_the_check_of_the_layer_says_what_is_wrong(answer, words):
+    assert words in check_normalise.verdict(answer)
+
+
+def in_parts(model, images, labels, part, together=False, step=False):
+    """Exercise 2: right, or with one backward pass for all, or with a step in the loop."""
+    model.zero_grad()
+    losses = []
+    for some, theirs in zip(images.split(part), labels.split(part)):
+        losses.append(F.cross_entropy(model(some), theirs) * len(theirs) / len(labels))
+        if not together:
+            losses.pop().backward()
+        if step:
+            torch.optim.SGD(model.parameters(), 0.01).step()
+    if together:
+        sum(losses).backward()
+    return model
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (in_parts, "✓ correct"),
+        (lambda *given: in_parts(*given[:3], len(given[2])), "10 images went through the model at one time"),
+        (lambda *given: in_parts(*given, together=True), "3 parts were kept at one time"),
+        (lambda *given: in_parts(*given, step=True), "the weights have changed"),
+        (lambda *given: in_parts(*given[:3], 2), "in 5 parts of at most 2"),
+        (lambda model, *given: model, "there are no gradients"),
+        (lambda *given: torch.zeros(3), "it should return the model, but it returned Tensor"),
+    ],
+)
+def test_the_check_of_the_parts_looks_at_how_the_gradients_came_about(answer, words):
+    assert words in check_gradients_in_parts.verdict(answer)
+
+
 # --- the roof, and the recipe ---
 
 
@@ -284,6 +364,18 @@ def test_operations_and_bytes_are_those_of_lesson_03(lesson):
             adds = conv_multiply_adds(layer.in_channels, layer.out_channels, layer.kernel_size[0], size)
             assert operations == 2 * 16 * adds, name
             assert moved == 16 * (given.nbytes + output.nbytes) + layer.weight.nbytes
+
+
+def test_the_last_convolution_travels_furthest_as_the_prose_says(lesson):
+    calls = {name: call for name, *call in trace_layers(ResidualCNN(), (3, 32, 32)) if isinstance(call[0], nn.Conv2d)}
+    ratios = {}
+    for name, call in calls.items():
+        some = [lesson["operations_and_bytes"](*call, size) for size in (1, 128)]
+        ratios[name] = [operations / moved for operations, moved in some]
+    assert [round(ratio, 1) for ratio in ratios["blocks.2.conv2"]] == [4.4, 192.0]
+    assert max(ratios, key=lambda name: ratios[name][1] / ratios[name][0]) == "blocks.2.conv2"
+    lowest = sorted(ratios, key=lambda name: ratios[name][1])[:3]
+    assert all(name == "stem" or calls[name][0].kernel_size == (1, 1) for name in lowest)
 
 
 def test_whitening_makes_uncorrelated_maps_and_gentle_shifts_keep_the_shape(pictures):
@@ -302,10 +394,10 @@ def test_the_figure_is_what_exercise_4_calculates(monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     end = max(start + length for _, start, length, _ in module.side_by_side(module.BATCHES))
-    together = check_epoch_seconds.reference(module.BATCHES, module.LOAD, module.COMPUTE) + module.COPY
+    together = check_epoch_seconds.reference(module.BATCHES, module.LOAD, module.COMPUTE)
     assert end == together
-    alone = max(start + length for _, start, length, _ in module.one_after_the_other(3))
-    assert alone == end, "three batches above take as long as five below"
+    alone = max(start + length for _, start, length, _ in module.one_after_the_other(4))
+    assert alone == end, "four batches above take as long as six below"
 
 
 # --- the stored run ---

@@ -2,7 +2,8 @@
 
 import traceback
 
-INNER = ("torch/_", "torch/utils/")  # how PyTorch calls its own functions, which no learner needs to read
+# how PyTorch calls its own functions, which no learner needs to read
+INNER = ("torch/_", "torch/utils/", "torch/nn/modules/module.py")
 
 
 def show_traceback(error):

@@ -6,7 +6,6 @@ from common import (
     GREY,
     INK,
     LIGHT_BLUE,
-    LIGHT_GREEN,
     LIGHT_GREY,
     LIGHT_ORANGE,
     ORANGE,
@@ -18,16 +17,16 @@ from common import (
     write,
 )
 
-LOAD, COPY, COMPUTE = 90, 40, 130  # how long the three take, in the sketch
-BATCHES, LEFT, LANE = 5, 190, 46
-LANES = [("load", LIGHT_ORANGE, ORANGE), ("copy", LIGHT_GREEN, GREEN), ("compute", LIGHT_BLUE, BLUE)]
+LOAD, COMPUTE = 80, 120  # how long the two take, in the sketch
+BATCHES, LEFT, LANE = 6, 190, 46
+LANES = [("load", LIGHT_ORANGE, ORANGE), ("compute", LIGHT_BLUE, BLUE)]
 
 
 def one_after_the_other(count):
     """Return (lane, start, length, batch) of every piece where nothing overlaps."""
     pieces, now = [], 0
     for batch in range(count):
-        for lane, length in enumerate((LOAD, COPY, COMPUTE)):
+        for lane, length in enumerate((LOAD, COMPUTE)):
             pieces.append((lane, now, length, batch))
             now += length
     return pieces
@@ -35,10 +34,10 @@ def one_after_the_other(count):
 
 def side_by_side(count):
     """The same where each lane works as soon as it can."""
-    free, pieces = [0, 0, 0], []
+    free, pieces = [0, 0], []
     for batch in range(count):
         now = 0
-        for lane, length in enumerate((LOAD, COPY, COMPUTE)):
+        for lane, length in enumerate((LOAD, COMPUTE)):
             now = max(now, free[lane])
             pieces.append((lane, now, length, batch))
             now += length
@@ -47,7 +46,7 @@ def side_by_side(count):
 
 
 def draw_lanes(ax, top, title, pieces, end):
-    """Draw three lanes with their pieces; `end` is where the time line ends."""
+    """Draw two lanes with their pieces; `end` is where the time line ends."""
     write(ax, 20, top + 26, title, 16, ha="left", weight="bold")
     for lane, (name, face, edge) in enumerate(LANES):
         bottom = top - (lane + 1) * LANE
@@ -60,14 +59,14 @@ def draw_lanes(ax, top, title, pieces, end):
 
 
 def draw_overlap():
-    """Five batches: one after the other, then side by side, on the same scale of time."""
-    figure, ax = page(1120, 470)
+    """Six batches: one after the other, then side by side, on the same scale of time."""
+    figure, ax = page(1120, 380)
     end = 1090
-    draw_lanes(ax, 420, "one after the other", one_after_the_other(BATCHES), end)
-    draw_lanes(ax, 210, "side by side", side_by_side(BATCHES), end)
+    draw_lanes(ax, 326, "one after the other", one_after_the_other(BATCHES), end)
+    draw_lanes(ax, 162, "side by side", side_by_side(BATCHES), end)
     last = LEFT + max(start + length for _, start, length, _ in side_by_side(BATCHES))
-    ax.plot([last, last], [58, 425], color=INK, lw=2, ls=(0, (3, 2)), zorder=4)
-    write(ax, last - 10, 240, "three batches are done above, five below", 14, ha="right")
+    ax.plot([last, last], [58, 332], color=INK, lw=2, ls=(0, (3, 2)), zorder=4)
+    write(ax, last - 10, 206, "four batches are done above, six below", 14, ha="right")
     arrow(ax, (LEFT, 36), (end, 36), GREY)
     write(ax, (LEFT + end) / 2, 16, "time", 15)
     return figure

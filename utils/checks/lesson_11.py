@@ -1,6 +1,7 @@
 """Checks of lesson 11: a layer that moves, gradients in parts, the largest batch, and loading beside computing."""
 
 import copy
+import math
 from dataclasses import dataclass
 
 import torch
@@ -8,27 +9,47 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
-from utils.checks import FunctionExercise
+from utils.checks import FunctionExercise, describe
+
+
+class Tensor:
+    """Stands for a tensor where a model or a layer should be returned."""
 
 
 @dataclass
 class NumbersExercise(FunctionExercise):
-    """An exercise that returns a model or a layer, judged by numbers: judge(result, *arguments), `seen` in words."""
+    """An exercise that returns a model or a layer, judged by numbers.
+
+    judge(answer, *arguments) calls the answer and returns the numbers, or what the answer returned where that is no
+    model; explain(numbers, expected, *arguments) returns a sentence on numbers that no mistake explains. The reference
+    and the mistakes return such numbers themselves.
+    """
 
     judge: callable = None
-    seen: str = ""
+    explain: callable = None
 
     def verdict(self, answer):
         def judged(*arguments):
-            result = answer(*arguments)
-            return self.judge(result, *arguments) if isinstance(result, nn.Module) else result
+            return self.judge(answer, *arguments)
 
-        return super().verdict(judged if callable(answer) else answer)
+        ours = [self.reference, *(mistake for mistake, _ in self.mistakes)]
+        return super().verdict(judged if callable(answer) and answer not in ours else answer)
 
     def first_difference(self, results, expected):
         sentence = super().first_difference(results, expected)
-        sentence = sentence.replace("it should return a tensor", "it should return the model")
-        return sentence.replace("it returned a tensor", f"what it made, seen as numbers ({self.seen}), is a tensor", 1)
+        for case, (result, error), right in zip(self.cases, results, expected):
+            if error is not None or not isinstance(result, torch.Tensor):
+                break
+            if result.shape == right.shape and not torch.allclose(result, right, 1e-4, 1e-5):
+                return self.explain(result, right, *case)
+        return sentence.replace("it should return a tensor", "it should return the model")
+
+
+def numbers_of(result, numbers):
+    """Return numbers(result) where the result is a model or a layer; otherwise what tells of it."""
+    if isinstance(result, nn.Module):
+        return numbers(result)
+    return Tensor() if isinstance(result, torch.Tensor) else result
 
 
 # --- 1 · a layer that moves ------------------------------------------------------------------------------------------
@@ -49,7 +70,7 @@ def moves(layer):
             return False
 
 
-def layer_state(layer, mean, std):
+def layer_state(layer):
     """Return what the layer makes of the pictures, then how many numbers are saved and learn, and whether it moves."""
     output = layer(pictures())
     if output is ... or not isinstance(output, torch.Tensor):
@@ -59,17 +80,30 @@ def layer_state(layer, mean, std):
     return torch.cat([output.detach().flatten(), torch.tensor([float(saved), learning, moves(layer)])])
 
 
+def explain_layer(found, right, mean, std):
+    """Return what is wrong with a layer: first its results, then what becomes of its tensors."""
+    saved, learning, moved = found[-3:].tolist()
+    if not torch.allclose(found[:-3], right[:-3], 1e-4, 1e-5):
+        some = f"they begin {describe(found[:3])}, expected {describe(right[:3])}"
+        return f"the results differ: {some} (for the mean {describe(mean)} and the deviation {describe(std)})."
+    if learning:
+        return f"{learning:.0f} numbers would learn, and none should: use buffers, not parameters."
+    if not moved:
+        return "a tensor stays behind when the layer moves: mean and std both need register_buffer."
+    return f"it saves {saved:.0f} numbers, and should save 6: mean and std as buffers, and nothing else."
+
+
 class Normalises(nn.Module):
     """The reference, and with settings each of the mistakes."""
 
-    def __init__(self, mean, std, keep="buffer", shape=(3, 1, 1), persistent=True, calculate=None):
+    def __init__(self, mean, std, keep="buffer", shape=(3, 1, 1), transient=(), calculate=None):
         super().__init__()
         self.calculate = calculate or (lambda images, mean, std: (images - mean) / std)
         for name, numbers in (("mean", mean), ("std", std)):
             numbers = numbers.view(shape)
-            if keep == "buffer" or (keep == "the mean" and name == "mean"):
-                self.register_buffer(name, numbers, persistent=persistent)
-            elif keep == "parameter":
+            if keep == "buffer" or keep == name or (keep == "one learns" and name == "mean"):
+                self.register_buffer(name, numbers, persistent=name not in transient)
+            elif keep in ("parameter", "one learns"):
                 setattr(self, name, nn.Parameter(numbers))
             else:
                 setattr(self, name, numbers)
@@ -85,7 +119,7 @@ def by_channels(mean, std):
 
 
 def normalising(**settings):
-    return lambda mean, std: layer_state(Normalises(mean, std, **settings), mean, std)
+    return lambda mean, std: layer_state(Normalises(mean, std, **settings))
 
 
 check_normalise = NumbersExercise(
@@ -102,16 +136,24 @@ check_normalise = NumbersExercise(
             "both tensors stay behind when the layer moves, and are not saved: register them as buffers.",
         ),
         (
-            normalising(keep="the mean"),
-            "the mean moves and std stays behind: both need register_buffer.",
+            normalising(keep="mean"),
+            "one of the two stays behind when the layer moves: both need register_buffer.",
         ),
         (
             normalising(keep="parameter"),
             "mean and std would learn: they are parameters, and should be buffers.",
         ),
         (
-            normalising(persistent=False),
-            "the layer moves, but persistent=False keeps its numbers out of what is saved.",
+            normalising(keep="one learns"),
+            "one of the two would learn: it is a parameter, and both should be buffers.",
+        ),
+        (
+            normalising(transient=("mean", "std")),
+            "the layer works on the other device, but its numbers are not saved: use register_buffer, persistent.",
+        ),
+        (
+            normalising(transient=("std",)),
+            "the layer works on the other device, but saved 3 numbers and should save 6: both are buffers, persistent.",
         ),
         (
             normalising(shape=(3,)),
@@ -130,8 +172,8 @@ check_normalise = NumbersExercise(
             "it divides by the variance: std is the standard deviation already.",
         ),
     ],
-    judge=layer_state,
-    seen="its results, then how many numbers are saved, how many learn, and whether it moves",
+    judge=lambda answer, mean, std: numbers_of(answer(mean, std), layer_state),
+    explain=explain_layer,
 )
 
 # --- 2 · gradients in parts ------------------------------------------------------------------------------------------
@@ -167,28 +209,75 @@ def gradients(model, *arguments):
 
 
 def at_once(model, images, labels, part):
-    """The reference: the gradient of the whole batch."""
+    """The reference: the gradient of the whole batch, and how it should come about (see `watched`)."""
     found = torch.autograd.grad(F.cross_entropy(model(images), labels), list(model.parameters()))
-    return torch.cat([gradient.flatten() for gradient in found])
+    return torch.cat([*(gradient.flatten() for gradient in found), torch.tensor([part, -(-len(labels) // part), 1, 0])])
 
 
-def in_parts(weight=lambda here, everything, parts: here / everything, clear="first", drop_last=False, step=None):
-    """Return the gradients in parts; each argument is a mistake that can be switched on."""
+def watched(answer, model, images, labels, part):
+    """Return the gradients that the answer leaves, and four numbers on how they came about.
+
+    The largest number of images in one forward pass, how many passes there were, how many of them waited for their
+    backward pass at one time, and whether a weight has changed.
+    """
+    sizes, waiting, most = [], [], [0]
+
+    def done(gradient):
+        waiting.pop()
+
+    def look(module, given, output):
+        sizes.append(len(given[0]))
+        if output.requires_grad:
+            waiting.append(1)
+            most[0] = max(most[0], len(waiting))
+            output.register_hook(done)
+
+    old = [parameter.detach().clone() for parameter in model.parameters()]
+    model.register_forward_hook(look)
+
+    def numbers(result):
+        changed = not all(torch.equal(one, other) for one, other in zip(old, model.parameters()))
+        seen = torch.tensor([float(max(sizes, default=0)), len(sizes), most[0], changed])
+        return torch.cat([gradients(result), seen])
+
+    return numbers_of(answer(model, images, labels, part), numbers)
+
+
+def explain_gradients(found, right, model, images, labels, part):
+    """Return what is wrong with the gradients, or with how they came about."""
+    largest, passes, waiting, changed = found[-4:].tolist()
+    if changed:
+        return "the weights have changed: no optimizer.step in here, the gradients alone are wanted."
+    if not found[:-4].any():
+        return "there are no gradients: call backward for each part."
+    if largest > part:
+        return f"{largest:.0f} images went through the model at one time, and only {part} fit: split the batch."
+    if waiting > 1:
+        return f"{waiting:.0f} parts were kept at one time, so no memory is saved: call backward for each in the loop."
+    if not torch.allclose(found[:-4], right[:-4], 1e-4, 1e-5):
+        some = f"they begin {describe(found[:3])}, expected {describe(right[:3])}"
+        return f"the gradients differ: {some} (for {len(labels)} images in parts of {part})."
+    return f"{len(labels)} images went through in {passes:.0f} parts of at most {largest:.0f}: take parts of {part}."
+
+
+def in_parts(weight=lambda here, everything, parts, part: here / everything, clear="first", **faults):
+    """Return the gradients in parts, watched; each argument is a mistake that can be switched on."""
 
     def run(model, images, labels, part):
         if clear == "first":
             model.zero_grad()
-        pieces = list(zip(images.split(part), labels.split(part)))
-        for some, theirs in pieces[:1] if step == "one" else pieces:
-            if drop_last and len(theirs) < part:
+        divide = torch.chunk if faults.get("chunk") else torch.split
+        pieces = list(zip(divide(images, part), divide(labels, part)))
+        for some, theirs in pieces[:1] if faults.get("one") else pieces:
+            if faults.get("drop_last") and len(theirs) < part:
                 continue
             if clear == "each":
                 model.zero_grad()
             loss = F.cross_entropy(model(some), theirs)
-            (loss * weight(len(theirs), len(labels), len(pieces))).backward()
-        return gradients(model)
+            (loss * weight(len(theirs), len(labels), len(pieces), part)).backward()
+        return model
 
-    return run
+    return lambda *arguments: watched(run, *arguments)
 
 
 check_gradients_in_parts = NumbersExercise(
@@ -201,20 +290,28 @@ check_gradients_in_parts = NumbersExercise(
     ],
     mistakes=[
         (
-            in_parts(lambda here, everything, parts: 1),
+            in_parts(lambda here, everything, parts, part: 1),
             "the parts' gradients are added as they are: weight each by its share of the images.",
         ),
         (
-            in_parts(lambda here, everything, parts: 1 / parts),
+            in_parts(lambda here, everything, parts, part: 1 / parts),
             "a smaller last part counts as much as the others: weight by images, not by parts.",
         ),
         (
-            in_parts(lambda here, everything, parts: 1 / everything),
+            in_parts(lambda here, everything, parts, part: 1 / everything),
             "the mean of a part is divided by all images: multiply by the part's number of images as well.",
         ),
         (
-            in_parts(lambda here, everything, parts: here),
+            in_parts(lambda here, everything, parts, part: here),
             "that is the gradient of the sum over the images: divide by the number of all of them.",
+        ),
+        (
+            in_parts(lambda here, everything, parts, part: part / everything),
+            "the last part is smaller than part: weight by len(theirs), not by part.",
+        ),
+        (
+            in_parts(chunk=True),
+            "chunk(part) makes `part` parts: split(part) makes parts of `part` images.",
         ),
         (
             in_parts(clear="never"),
@@ -225,14 +322,10 @@ check_gradients_in_parts = NumbersExercise(
             "the gradients are cleared before each part: only the last part's are left.",
         ),
         (in_parts(drop_last=True), "the smaller last part is left out."),
-        (in_parts(step="one"), "only the first part has a gradient: is the return inside the loop?"),
-        (
-            lambda model, images, labels, part: gradients(small_model()),
-            "there are no gradients: call backward for each part.",
-        ),
+        (in_parts(one=True), "only the first part has a gradient: is the return inside the loop?"),
     ],
-    judge=gradients,
-    seen="all its gradients in a row",
+    judge=watched,
+    explain=explain_gradients,
 )
 
 # --- 3 · the largest batch -------------------------------------------------------------------------------------------
@@ -248,7 +341,13 @@ def by_counting(memory, parameters, copies, per_image):
 check_largest_batch = FunctionExercise(
     "largest_batch",
     by_counting,
-    cases=[(1_000_000, 50_000, 4, 1_500), (900_000, 20_000, 3, 7_000), (100_000, 10_000, 3, 500), (5_000, 100, 2, 600)],
+    cases=[
+        (1_000_000, 50_000, 4, 1_500),
+        (900_000, 20_000, 3, 7_000),
+        (100_000, 10_000, 3, 500),
+        (5_000, 100, 2, 600),
+        (700_000, 15_000, 2, 7_000),  # 82.86 images
+    ],
     mistakes=[
         (
             lambda memory, parameters, copies, per_image: (memory - 4 * parameters * copies) // per_image,
@@ -277,6 +376,20 @@ check_largest_batch = FunctionExercise(
         (
             lambda memory, parameters, copies, per_image: max(0, (memory - 4 * parameters * (copies + 1)) // per_image),
             "one copy too many: the weights themselves are among the copies.",
+        ),
+        (
+            lambda memory, parameters, copies, per_image: max(0, (memory - 4 * parameters * (copies - 1)) // per_image),
+            "one copy is missing: all `copies` of the parameters take memory.",
+        ),
+        (
+            lambda memory, parameters, copies, per_image: max(0, round((memory - 4 * parameters * copies) / per_image)),
+            "you rounded to the nearest: the last image does not fit.",
+        ),
+        (
+            lambda memory, parameters, copies, per_image: max(
+                0, math.ceil((memory - 4 * parameters * copies) / per_image)
+            ),
+            "you rounded up: the last image does not fit, so round down with //.",
         ),
     ],
 )
@@ -316,7 +429,21 @@ check_epoch_seconds = FunctionExercise(
         ),
         (
             lambda count, load, compute: load + count * max(load, compute) + compute,
-            "one batch too many: between the first loading and the last computing lie count − 1 batches.",
+            "one batch too many: between the first loading and the last computing take the slower count − 1 times.",
+        ),
+        (
+            lambda count, load, compute: load + count * max(load, compute),
+            "with the first loading apart, `count` times the slower is right only where that is computing: "
+            "take it count − 1 times, and add the last computing.",
+        ),
+        (
+            lambda count, load, compute: count * max(load, compute) + compute,
+            "with the last computing apart, `count` times the slower is right only where that is loading: "
+            "take it count − 1 times, and add the first loading.",
+        ),
+        (
+            lambda count, load, compute: load + (count - 2) * max(load, compute) + compute,
+            "one batch too few: between the first loading and the last computing lie count − 1 steps, not count − 2.",
         ),
         (
             lambda count, load, compute: load + (count - 1) * min(load, compute) + compute,
