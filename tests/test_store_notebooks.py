@@ -157,7 +157,7 @@ def test_readme_table(tmp_path):
     assert len(lines) == 2 + 2 + 2 + len(LESSONS)
     row = next(line for line in lines if line.startswith("| 05"))
     assert "[MNIST](notebooks/05_mnist.ipynb)" in row
-    assert "| 2 minutes | test accuracy 98.50 ± 0.71 % (2 seeds, MNIST) |" in row
+    assert "| 2 minutes | not measured | test accuracy 98.50 ± 0.71 % (2 seeds, MNIST) |" in row
     assert "in preparation" in lines[-4]
 
 
@@ -165,6 +165,11 @@ def test_stand_in_data_and_other_machines_are_named():
     lesson, run = LESSONS[5], {"seconds": 30, "cores": 8, "sources": ["digits (offline)"]}
     text = readme_table.computing(lesson, {"05_mnist.ipynb": {"offline": run}})
     assert text == "30 s (8 cores, stand-in data)"
+
+
+def test_a_gpu_is_named():
+    run = {"seconds": 20, "device": "cuda", "accelerator": "Tesla T4"}
+    assert readme_table.with_a_gpu(LESSONS[5], {"05_mnist.ipynb": {"accelerator": run}}) == "20 s (Tesla T4)"
 
 
 def test_a_readme_without_a_place_is_left_alone(tmp_path):

@@ -32,11 +32,12 @@ def git(*arguments):
 
 def surroundings():
     """Return them as a dict for a result's file; a "+" at the commit says that files had changed since."""
-    gpu = torch.accelerator.is_available()
-    return {
+    gpu = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    name = {"accelerator": torch.cuda.get_device_name() if gpu.type == "cuda" else gpu.type} if gpu else {}
+    return name | {
         "processor": processor(),
         "cores": cores(),
-        "device": torch.accelerator.current_accelerator().type if gpu else "cpu",
+        "device": gpu.type if gpu else "cpu",
         "python": platform.python_version(),
         "torch": importlib.metadata.version("torch").partition("+")[0],
         "commit": (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if git("status", "-uno", "-s") else ""),

@@ -15,7 +15,7 @@ from tests.tools.kernels import ROOT
 from tests.tools.lessons import LESSONS
 
 MARKERS = re.compile(r"(<!-- lessons:start -->\n).*?(<!-- lessons:end -->)", re.DOTALL)
-HEADER = "| | lesson | the question it answers | computing, 2 CPU cores | measured |\n|---|---|---|---|---|\n"
+HEADER = "| | lesson | the question it answers | computing, 2 CPU cores | with a GPU | measured |\n|---|---|---|---|---|---|\n"
 
 
 def results(name, root=ROOT):
@@ -45,6 +45,12 @@ def computing(lesson, timings):
     return duration(run["seconds"]) + (f" ({', '.join(notes)})" if notes else "")
 
 
+def with_a_gpu(lesson, timings):
+    """Return a lesson's running time with an accelerator, and which; "not measured" until somebody has stored one."""
+    run = timings.get(f"{lesson.name}.ipynb", {}).get("accelerator")
+    return f"{duration(run['seconds'])} ({run['accelerator']})" if run else "not measured"
+
+
 def measured(lesson, ledger):
     """Return the accuracy that `make ledger` found for a lesson, its spread over seeds, and the data.
 
@@ -68,10 +74,11 @@ def table(root=ROOT):
     for lesson in LESSONS:
         number, file = lesson.name[:2], f"notebooks/{lesson.name}.ipynb"
         if (root / file).is_file():
-            columns = f"[{lesson.title}]({file})", computing(lesson, timings), measured(lesson, ledger)
+            times = computing(lesson, timings), with_a_gpu(lesson, timings)
+            columns = f"[{lesson.title}]({file})", lesson.question, *times, measured(lesson, ledger)
         else:
-            columns = f"{lesson.title} *(in preparation)*", "–", "–"
-        rows.append(f"| {number} | {columns[0]} | {lesson.question} | {columns[1]} | {columns[2]} |\n")
+            columns = f"{lesson.title} *(in preparation)*", lesson.question, "–", "–", "–"
+        rows.append(f"| {number} | {' | '.join(columns)} |\n")
     return HEADER + "".join(rows)
 
 

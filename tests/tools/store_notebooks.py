@@ -148,7 +148,7 @@ def sources(notebook):
 
 
 def record(name, kind, entry):
-    """Put a run into tests/results/timings.json, in the place of the last one on this kind of data."""
+    """Put a run into tests/results/timings.json, in place of the last one of its kind: real, offline, accelerator."""
     timings = results("timings")
     timings.setdefault(name, {})[kind] = entry
     path = ROOT / "tests" / "results" / "timings.json"
@@ -169,7 +169,8 @@ def process(path, kind, about, check):
         if kind == "real" and about["cores"] == 2 and about["device"] == "cpu":
             stamp_time(notebook, seconds)
         write(notebook, path)
-    record(name, kind, {"seconds": round(seconds, 1), "peak_memory_mb": round(peak_mb), "sources": data, **about})
+    place = "accelerator" if kind == "real" and about["device"] != "cpu" else kind
+    record(name, place, {"seconds": round(seconds, 1), "peak_memory_mb": round(peak_mb), "sources": data, **about})
     print(f"{name}: {seconds:.1f} s, {peak_mb:.0f} MB{'' if check else ', stored'}", flush=True)
 
 
