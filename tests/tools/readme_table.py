@@ -15,7 +15,7 @@ from tests.tools.kernels import ROOT
 from tests.tools.lessons import LESSONS
 
 MARKERS = re.compile(r"(<!-- lessons:start -->\n).*?(<!-- lessons:end -->)", re.DOTALL)
-HEADER = "| | lesson | the question it answers | computing, 2 CPU cores | with a GPU | measured |\n" + 6 * "|---" + "|\n"
+HEADER = "| | lesson | the question it answers | on 2 CPU cores | with a GPU | measured |\n" + "|---" * 6 + "|\n"
 
 
 def results(name, root=ROOT):
