@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from tests.tools.kernels import ROOT, settle_course_data
+from tests.tools.kernels import ROOT, bytes_of, settle_course_data
 
 CONFTEST = """from tests.tools import notebook_runs
 
@@ -105,3 +106,8 @@ def test_course_data(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_DATA", "pack")
     assert settle_course_data("offline") == "real"
     assert os.environ["COURSE_DATA"] == str(tmp_path / "pack")
+
+
+def test_what_processes_share_counts_once():
+    own = psutil.Process()
+    assert 0 < bytes_of(own) <= 1.05 * own.memory_info().rss

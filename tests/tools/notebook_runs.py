@@ -22,7 +22,7 @@ from nbval.plugin import IPyNbCell, NbCellError
 
 from tests.tools.kernels import MemoryWatch, kernel_environment, settle_course_data
 
-MEMORY_CEILING_MB = 4000  # of the kernel and its children; lesson 06 starts two workers, each with its own PyTorch
+MEMORY_CEILING_MB = 4000  # of the kernel and its children: some lessons start workers, each with its own PyTorch
 POLL_SECONDS = 0.5
 OUTPUT_SECONDS = 20  # how long to wait for a finished cell's output; nbval's 5 are few on a busy machine
 REAL_DATA_CELL_SECONDS = 1200  # a headline cell may train for five minutes on two cores, longer on a slow laptop
