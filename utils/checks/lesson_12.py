@@ -92,7 +92,7 @@ def complete(rows):
     return torch.stack([rows[(chunk - 1) % n, chunk] for chunk in range(n)]).repeat(n, 1)
 
 
-def gathering(first=1, direction=1, steps=-1, add=False):
+def gathering(first=1, direction=1, steps=-1, add=False, back=1):
     """Return an all-gather; each argument is a mistake that can be made."""
 
     def all_gather(rows):
@@ -100,7 +100,7 @@ def gathering(first=1, direction=1, steps=-1, add=False):
         for step in range(n + steps):
             sent = rows.clone()
             for rank in range(n):
-                chunk = (rank + first - step) % n
+                chunk = (rank + first - back * step) % n
                 neighbour = (rank + direction) % n
                 rows[neighbour, chunk] = sent[rank, chunk] + (rows[neighbour, chunk] if add else 0)
         return rows
@@ -127,6 +127,11 @@ check_all_gather = FunctionExercise(
             "each process begins with chunk r, which is not complete with it: the complete one is chunk r + 1.",
         ),
         (gathering(steps=-2), "one step is missing: the last of a ring of n gets a chunk after n − 1 steps."),
+        (gathering(back=-1), "the chunk's number goes up: what came in the step before has the number below."),
+        (
+            gathering(back=0),
+            "each passes on the same chunk in every step: it is the turn of the one that has come.",
+        ),
         (gathering(direction=-1), "the chunks go around the wrong way: process r passes on to r + 1."),
         (
             lambda rows: rows.sum(dim=0).repeat(len(rows), 1),
@@ -166,6 +171,18 @@ def of_all(lr, count):
     return lr * count
 
 
+def one_ahead(step, lr, count, warm_up):
+    return warmed_up(step + 1, lr, count, warm_up)
+
+
+def not_scaled_at_once(step, lr, count, warm_up):
+    return lr if warm_up == 0 else warmed_up(step, lr, count, warm_up)
+
+
+def by_equal_factors(step, lr, count, warm_up):
+    return lr * count ** (min(1, step / warm_up) if warm_up else 1)
+
+
 def dividing_by_zero(step, lr, count, warm_up):
     return lr + min(1, step / warm_up) * (count * lr - lr)
 
@@ -176,6 +193,13 @@ check_warm_up_lr = FunctionExercise(
     cases=[(0, 0.1, 8, 10), (3, 0.1, 8, 10), (10, 0.1, 8, 10), (50, 0.02, 4, 5), (0, 0.1, 2, 0)],
     mistakes=[
         (dividing_by_zero, "warm_up may be 0, and then step / warm_up does not exist: treat that case by itself."),
+        (one_ahead, "it is one step ahead: in step 0 the rate is lr, in step warm_up it is count * lr."),
+        (not_scaled_at_once, "without a warm-up the rate is scaled from the start: count * lr, not lr."),
+        (by_equal_factors, "it rises by equal factors: here it rises by equal steps."),
+        (
+            lambda step, lr, count, warm_up: count * lr if step >= warm_up else lr,
+            "it jumps from lr to count * lr: in between it rises in equal steps.",
+        ),
         (ramp(of_one, of_all, clamp=False), "the rate rises for ever: behind the warm-up it stays at count * lr."),
         (ramp(lambda lr, count: 0.0, of_all), "it begins at 0: the warm-up starts from lr, the rate of one process."),
         (ramp(of_all, of_all), "that is the scaled rate from the start: the warm-up is missing."),
@@ -201,7 +225,7 @@ def best_by_trying(compute, num_parameters, bandwidth, latency, most):
     return times.index(min(times)) + 1
 
 
-def choosing(bits=32, giga=1e9, latencies=1, last=1, share=True):
+def choosing(bits=32, giga=1e9, latencies=1, first=1, last=1, share=True):
     """Return a choice of n; each argument is a mistake that can be made."""
 
     def best_count(compute, num_parameters, bandwidth, latency, most):
@@ -209,7 +233,7 @@ def choosing(bits=32, giga=1e9, latencies=1, last=1, share=True):
             parts = 2 * (n - 1) / n if share else 2 * (n - 1)
             return compute / n + parts * bits * num_parameters / (giga * bandwidth) + latencies * 2 * (n - 1) * latency
 
-        return min(range(1, most + last), key=seconds)
+        return min(range(first, most + last), key=seconds)
 
     return best_count
 
@@ -237,6 +261,7 @@ check_best_count = FunctionExercise(
             "efficiency that was made large, which is always best at 1.",
         ),
         (choosing(latencies=0), "the latencies are missing: 2(n − 1) of them, and they grow with n."),
+        (choosing(first=2), "it begins at 2: a single process may be the best choice."),
         (choosing(last=0), "range(1, most) ends one too early: n may be `most` too."),
         (choosing(share=False), "the share is missing: each sends 2(n − 1)/n times the gradient, not 2(n − 1) times."),
         (lambda *arguments: arguments[-1], "it always takes all: where the link is slow, fewer are faster."),
