@@ -100,7 +100,10 @@ class MapExplorer(widgets.VBox):
         self.size = first.shape[-1]
         layers = layers_with_maps(model, first.to(next(model.parameters()).device))
         self.image = widgets.Dropdown(description="image", options=list(self.images))
-        self.upload = widgets.FileUpload(description="a picture of yours", accept="image/*", multiple=False)
+        wide = widgets.Layout(width="auto")  # for all of its words
+        self.upload = widgets.FileUpload(
+            description="a picture of yours", accept="image/*", multiple=False, layout=wide
+        )
         self.asked = widgets.Dropdown(description="class")
         self.method = widgets.ToggleButtons(options=METHODS, value="Grad-CAM")
         self.layer = widgets.Dropdown(description="layer", options=layers, value=layers[-1])
