@@ -1,6 +1,5 @@
 """Lesson 11: the stopwatch, what is saved, gradients in parts, resuming, the roof; and what the stored run shows."""
 
-import ast
 import importlib.util
 import os
 import re
@@ -13,9 +12,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
 import utils.timing
-from tests.tools.cells import code_cells, parse, printed, read, text
+from tests.tools.cells import code_cells, printed, read, text
 from tests.tools.kernels import ROOT
-from tests.tools.taught import definitions
+from tests.tools.taught import define
 from utils.arithmetic import conv_multiply_adds, trace_layers
 from utils.checks.lesson_11 import check_epoch_seconds, check_gradients_in_parts, check_normalise
 from utils.models import ResidualCNN
@@ -43,10 +42,7 @@ def lesson(pictures):
     space |= {"ResidualCNN": ResidualCNN, "checkpoint": checkpoint, "set_seed": set_seed, "train": pictures}
     space |= {"count": 40, "statistics": (torch.full((3,), 0.5), torch.ones(3)), "images": pictures[0]}
     space |= {"labels": pictures[1]}
-    nodes = [nodes[-1] for _, cell in code_cells(read(LESSON)) for nodes in definitions(parse(cell)).values()]
-    nodes = [node for node in nodes if not ast.unparse(node).endswith("return ...")]
-    exec(compile(ast.Module(nodes, []), str(LESSON), "exec"), space)
-    return space
+    return define(LESSON, space)
 
 
 def trained_once(model):

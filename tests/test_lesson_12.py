@@ -195,7 +195,7 @@ def test_nobody_is_left_behind(folder, lesson, how, capsys, monkeypatch):
 
         monkeypatch.setattr(launcher, "communicate", communicate)
     lesson["finish"](launcher, seconds=1)
-    assert "Stopped, by hand or after 1 s; the last checkpoint is kept." in capsys.readouterr().out
+    assert "Stopped, by hand or after 1 s; what was saved is kept." in capsys.readouterr().out
     assert launcher.poll() is not None
     deadline = time.monotonic() + 10
     while any(map(alive, workers(folder))) and time.monotonic() < deadline:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from tests.tools.kernels import ROOT, bytes_of, settle_course_data
+from tests.tools.kernels import ROOT, settle_course_data
 
 CONFTEST = """from tests.tools import notebook_runs
 
@@ -108,6 +108,23 @@ def test_course_data(monkeypatch, tmp_path):
     assert os.environ["COURSE_DATA"] == str(tmp_path / "pack")
 
 
+FORKED = """import os, time, psutil
+from tests.tools.kernels import bytes_of
+before = bytes_of(psutil.Process())
+held = bytearray(200_000_000)
+held[::4096] = b"x" * len(held[::4096])
+child = os.fork()
+if child == 0:
+    time.sleep(60)
+both = [psutil.Process(), psutil.Process(child)]
+print(sum(map(bytes_of, both)) - before, sum(process.memory_info().rss for process in both))
+os.kill(child, 9)
+"""
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="only Linux tells what is shared")
 def test_what_processes_share_counts_once():
-    own = psutil.Process()
-    assert 0 < bytes_of(own) <= 1.05 * own.memory_info().rss
+    done = subprocess.run([sys.executable, "-c", FORKED], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    counted, resident = map(int, done.stdout.split())
+    assert 195e6 < counted < 300e6
+    assert resident > 400e6, "the parent's pages, and the child's"

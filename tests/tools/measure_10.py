@@ -3,7 +3,6 @@
 Everything runs by the lesson's own code, which is read out of its cells.
 """
 
-import ast
 import copy
 import functools
 
@@ -14,9 +13,8 @@ from torch.nn import functional as F
 from torchvision.models import get_model
 from tqdm import tqdm
 
-from tests.tools.cells import code_cells, parse, read
 from tests.tools.kernels import ROOT
-from tests.tools.taught import definitions
+from tests.tools.taught import define
 from utils.arithmetic import layer_table
 from utils.data import batches, load_cifar10
 from utils.pretrained import load_pretrained
@@ -45,21 +43,7 @@ def lesson_10():
     }
     space |= {"batches": batches, "predict": predict, "set_seed": set_seed, "get_model": get_model}
     space |= {"layer_table": layer_table, "expert": expert, "prepare": prepare}
-    cells = [parse(cell) for _, cell in code_cells(read(LESSON))]
-    own = [nodes[-1] for tree in cells for nodes in definitions(tree).values()]
-    own += [node for tree in cells for node in tree.body if _sets(node, "WAYS")]
-    exec(compile(ast.Module([node for node in own if not _is_stub(node)], []), str(LESSON), "exec"), space)
-    return space
-
-
-def _sets(node, name):
-    """Tell whether a statement is `name = …` or `name |= …`."""
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
-    return [ast.unparse(target) for target in targets] == [name]
-
-
-def _is_stub(node):
-    return ast.unparse(node).endswith("return ...")
+    return define(LESSON, space, {"WAYS"})
 
 
 def prepared(split, names, count):

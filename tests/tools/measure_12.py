@@ -3,7 +3,6 @@
 Everything runs by the lesson's own code: its functions, and the files that it writes with %%writefile.
 """
 
-import ast
 import contextlib
 import functools
 import io
@@ -19,9 +18,9 @@ from torch.nn import functional as F
 from torch.utils.data import DistributedSampler
 from tqdm import tqdm
 
-from tests.tools.cells import code_cells, parse, read, text
+from tests.tools.cells import code_cells, read, text
 from tests.tools.kernels import ROOT
-from tests.tools.taught import definitions
+from tests.tools.taught import define
 from utils.data import load_cifar10, normalise_channels, runs_folder
 from utils.models import ColourCNN
 
@@ -49,21 +48,7 @@ def lesson_12():
     space = {"os": os, "re": re, "sys": sys, "subprocess": subprocess, "psutil": psutil, "homes": [ROOT]}
     space |= {"torch": torch, "nn": nn, "F": F, "DistributedSampler": DistributedSampler, "ColourCNN": ColourCNN}
     space |= {"socket": __import__("socket"), "scripts": runs_folder() / "12_many_gpus"}
-    cells = [parse(cell) for _, cell in code_cells(read(LESSON))]
-    own = [node for tree in cells for node in tree.body if _names(node) & CONSTANTS]
-    own += [nodes[-1] for tree in cells for nodes in definitions(tree).values()]
-    exec(compile(ast.Module([node for node in own if not _is_stub(node)], []), str(LESSON), "exec"), space)
-    return space
-
-
-def _names(node):
-    """Return the names that a statement assigns to."""
-    targets = node.targets if isinstance(node, ast.Assign) else []
-    return {target.id for target in targets if isinstance(target, ast.Name)}
-
-
-def _is_stub(node):
-    return ast.unparse(node).endswith("return ...")
+    return define(LESSON, space, CONSTANTS)
 
 
 def photographs(count=1920, dtype=torch.float32):

@@ -3,6 +3,8 @@
 import ast
 import difflib
 
+from tests.tools.cells import code_cells, parse, read
+
 # What lessons teach. `None`: every public function and class of the module. The other modules teach nothing.
 TAUGHT = {
     "arithmetic": None,
@@ -26,6 +28,24 @@ def definitions(tree):
         if isinstance(node, DEFINITION):
             found.setdefault(node.name, []).append(node)
     return found
+
+
+def assigned(node):
+    """Return the names that a statement `name = …` or `name |= …` sets."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def define(path, space, constants=()):
+    """Run what a lesson defines in its cells, and what it assigns to these constants, in the dict `space`; return that.
+
+    Exercises' stubs are left out.
+    """
+    statements = [node for _, cell in code_cells(read(path)) for node in parse(cell).body]
+    own = [node for node in statements if isinstance(node, DEFINITION) or assigned(node) & set(constants)]
+    own = [node for node in own if not ast.unparse(node).endswith("return ...")]
+    exec(compile(ast.Module(own, []), str(path), "exec"), space)
+    return space
 
 
 def bare(node):
