@@ -33,9 +33,9 @@ FLOORS = [
     {"formats"},
     {"sources"},
     {"data", "pretrained"},
-    {"models", "recipe"},
+    {"models"},
     {"training", "weights"},
-    {"explain"},
+    {"explain", "recipe"},
     {"checks", "explorers"},
 ]
 UTILS = sorted((ROOT / "utils").rglob("*.py"))
