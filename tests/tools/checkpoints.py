@@ -102,8 +102,8 @@ FAST = (
 )
 MUON = (
     "lesson 08's `fit_muon`: stem whitened, {epochs} epochs in batches of 500, Muon for the kernels (one cycle to\n"
-    "  0.12), SGD with Nesterov's momentum for the rest (to 0.2, weight decay 0.0005), label smoothing 0.2, flips, and\n"
-    "  shifts of up to three pixels"
+    "  0.12), SGD with Nesterov's momentum for the rest (to 0.2, weight decay 0.0005), label smoothing 0.2, flips,\n"
+    "  and shifts of up to three pixels"
 )
 RESIDUAL = {  # name: widths, epochs, and what its card says
     "residual_cifar10": ((64, 256, 256), 24, {
@@ -111,8 +111,8 @@ RESIDUAL = {  # name: widths, epochs, and what its card says
         "recipe": MUON,
         "credit": "CIFAR-10: A. Krizhevsky, V. Nair and G. Hinton.",
         "tried": (
-            "\n  Two networks trained by `fit_fast` for 30 epochs were scored on both splits before it (asked twice, test:"
-            "\n  0.9092 and, with 384 channels at the end and cutout, 0.9045)."
+            "\n  Two networks trained by `fit_fast` for 30 epochs were scored on both splits before it (asked twice,"
+            "\n  test: 0.9092 and, with 384 channels at the end and cutout, 0.9045)."
         ),
         "limits": "It knows small photographs from the web of 2009; others are new to it.",
     }),
