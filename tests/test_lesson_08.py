@@ -232,8 +232,9 @@ def lesson():
 
 
 def test_the_plain_and_the_residual_network_differ_in_their_additions_only(lesson):
-    for depth in (8, 32):
+    for depth, count in ((8, 14_650), (32, 70_714)):
         plain, residual = lesson["plain_cnn"](depth), lesson["residual_cnn"](depth)
+        assert sum(p.numel() for p in plain.parameters()) == count, "as the lesson's page says"
         shapes = [sorted(tuple(p.shape) for p in model.parameters()) for model in (plain, residual)]
         assert shapes[0] == shapes[1]
         weighing = [layer for layer in plain.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
