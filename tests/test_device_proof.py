@@ -402,11 +402,6 @@ SCENARIOS = {
         "images_a_second": "few = split\nimages_a_second(torch.float32, torch.channels_last, rounds=1)",
         "whiten": "model = ResidualCNN().to(device)\nwhiten(model.stem, split[0])\n"
         "whiten(model.stem, split[0].to(device))",
-        "whitened_network": "whitened_network(0, split[0])",
-        "orthogonalise": "orthogonalise(far[0, 0])",
-        "Muon": "model = ResidualCNN((8,)).to(device)\nmodel(far).sum().backward()\n"
-        "optimizer = Muon(model)\noptimizer.step()\noptimizer.step()",
-        "fit_muon": "choose_dtype = lambda device: torch.float32\nfit_muon(small(), split, 1, 10)",
         "lr_range_test": "lr_range_test(small(), split, [0.01] * 2, 10)",
         "predict_flipped": "assert predict_flipped(small(), split[0]).device.type == 'cpu'",
         "averaging": "model = small()\naverage = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9))\n"
@@ -469,9 +464,7 @@ PLANTED = [
         "setattr(self, 'running_mean', torch",
     ),
     ("08", "whiten", "whiten", "-kernels]", "-kernels.to(device)]"),
-    ("08", "whitened_network", "whitened_network", ".to(device)", ".to(device).stem"),
     ("08", "lr_range_test", "fast_epoch", "labels.to(device)", "labels"),
-    ("08", "fit_muon", "fast_epoch", "labels.to(device)", "labels"),
     ("08", "averaging", "fast_epoch", "labels.to(device)", "labels"),
     ("08", "predict_flipped", "predict_flipped", "(predict(model, images)", "(predict(model, images).to(device)"),
     ("09", "logit", "pick", "classes.view", "classes.cpu().view"),

@@ -19,7 +19,6 @@ from tests.tools.cells import code_cells, read, text
 from utils.checks import lesson_08 as checks
 from utils.data import ImageData, Split, batches
 from utils.models import ResidualBlock, ResidualCNN
-from utils.recipe import Muon, fit_muon, orthogonalise
 from utils.training import choose_dtype, evaluate, fast_epoch, fit_fast, predict, set_seed
 from utils.weights import NEWEST, load_residual_cnn
 
@@ -232,9 +231,8 @@ def lesson():
 
 
 def test_the_plain_and_the_residual_network_differ_in_their_additions_only(lesson):
-    for depth, count in ((8, 14_650), (32, 70_714)):
+    for depth in (8, 32):
         plain, residual = lesson["plain_cnn"](depth), lesson["residual_cnn"](depth)
-        assert sum(p.numel() for p in plain.parameters()) == count, "as the lesson's page says"
         shapes = [sorted(tuple(p.shape) for p in model.parameters()) for model in (plain, residual)]
         assert shapes[0] == shapes[1]
         weighing = [layer for layer in plain.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
@@ -323,58 +321,6 @@ def test_a_stopped_headline_keeps_what_it_learned_and_the_next_run_says_so(tmp_p
     assert not kept.exists()
     exec(cell, space)
     assert_only_accuracies(capsys.readouterr().out)
-
-
-# --- Muon ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("shape", [(6, 6), (4, 10), (10, 4)])
-def test_a_matrix_keeps_its_directions_and_loses_its_sizes(shape):
-    set_seed(0)
-    left, values, right = torch.linalg.svd(torch.randn(shape), full_matrices=False)
-    equal = orthogonalise(left @ values.diag() @ right)
-    turned = left.T @ equal @ right.T
-    assert torch.allclose(turned, turned.diagonal().diag(), atol=1e-4), "the directions are the same"
-    assert turned.diagonal()[values > 0.1 * values.max()].sub(0.95).abs().max() < 0.3
-    assert torch.equal(orthogonalise(torch.zeros(shape)), torch.zeros(shape))
-
-
-def test_muon_steps_on_a_square_kernel_as_pytorch_does_on_a_matrix():
-    set_seed(0)
-    ours = nn.Conv2d(8, 8, kernel_size=1, bias=False)
-    ours.weight.data *= 8**0.5 / ours.weight.data.norm()
-    theirs = nn.Linear(8, 8, bias=False)
-    theirs.weight.data = ours.weight.data.flatten(1).clone()
-    both = Muon(ours, kernel_lr=0.1), torch.optim.Muon(theirs.parameters(), lr=0.1, momentum=0.6, weight_decay=0.0)
-    gradient, before = torch.randn(8, 8), theirs.weight.data.clone()
-    ours.weight.grad, theirs.weight.grad = gradient.view(8, 8, 1, 1), gradient
-    for optimizer in both:
-        optimizer.step()
-    assert torch.allclose(ours.weight.flatten(1), theirs.weight, atol=0.01), "PyTorch computes it in bfloat16"
-    assert (theirs.weight - before).abs().max() > 0.03
-
-
-def test_all_that_is_no_kernel_gets_nesterovs_sgd_and_what_is_frozen_stays(split):
-    set_seed(1)
-    frozen = nn.Conv2d(3, 3, kernel_size=1).requires_grad_(False)
-    kernel, models = frozen.weight.clone(), [nn.Sequential(frozen, *linear()) for _ in range(2)]
-    sgd = torch.optim.SGD(models[1][1:].parameters(), 0.2, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    for model, optimizer in zip(models, (Muon(models[0]), sgd)):
-        for _ in range(3):
-            optimizer.zero_grad()
-            F.cross_entropy(model(split[0]), split[1]).backward()
-            optimizer.step()
-    assert torch.allclose(models[0][2].weight, models[1][2].weight, atol=1e-6)
-    assert not torch.allclose(models[0][2].weight, linear()[1].weight, atol=1e-3)
-    assert torch.equal(frozen.weight, kernel)
-
-
-def test_fit_muon_learns_and_a_loss_that_is_not_finite_stops_it(photos):
-    losses = fit_muon(measure_08.new_network(0, photos[0], widths=(8,)), photos, 12, batch_size=10)
-    assert len(losses) == 12
-    assert losses[-1] < losses[0] - 0.1
-    with pytest.raises(FloatingPointError, match="the loss is nan in step 1"):
-        fit_muon(measure_08.new_network(0, widths=(8,)), (photos[0] / 0, photos[1]), 1, batch_size=10)
 
 
 # --- the ledger ------------------------------------------------------------------------------------------------------

@@ -33,9 +33,9 @@ FLOORS = [
     {"formats"},
     {"sources"},
     {"data", "pretrained"},
-    {"models"},
+    {"models", "recipe"},
     {"training", "weights"},
-    {"explain", "recipe"},
+    {"explain"},
     {"checks", "explorers"},
 ]
 UTILS = sorted((ROOT / "utils").rglob("*.py"))

@@ -8,7 +8,7 @@ formats     the files that hold them: packs, MNIST's IDX files, CIFAR-10's batch
 arithmetic  output size (lesson 01), parameters and multiply-adds (03), receptive field and summarise() (04)
 models      the networks that later lessons reuse (lesson 05)
 training    set_seed, get_device, fit and evaluate (lesson 05), fit_fast (lesson 08)
-recipe      what stands beside lesson 08's loop: the whitened stem, gentle augmentation, Muon
+recipe      what comes before lesson 08's loop: the whitened stem, gentle augmentation
 timing      a stopwatch that waits for the device (lesson 11)
 tracebacks  an error's traceback in short lines
 pretrained  TorchVision's networks with their ImageNet weights: cache, download, or what a package ships

@@ -114,7 +114,6 @@ MEASUREMENTS = {
     "08_drawn10": measure_08.measure_08_drawn10,
     "08_depth": measure_08.measure_08_depth,
     "08_recipe": measure_08.measure_08_recipe,
-    "08_muon": measure_08.measure_08_muon,
     "08_shortcuts": measure_08.measure_08_shortcuts,
     "08_mnist": measure_08.measure_08_mnist,
     "10_transfer": measure_10.measure_10_transfer,

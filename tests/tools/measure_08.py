@@ -21,7 +21,6 @@ from tests.tools.taught import definitions
 from utils import drawn, models, training
 from utils.data import augmented_batches, batches, load_cifar10, load_mnist, normalise_channels
 from utils.models import ResidualCNN
-from utils.recipe import fit_muon
 from utils.training import choose_dtype, evaluate, fast_epoch, fit_fast, get_device, predict, recalibrate, set_seed
 
 LESSON = ROOT / "notebooks" / "08_residual_networks.ipynb"
@@ -42,7 +41,6 @@ ROWS = [  # each keeps what stands above it and adds its own change
 ]
 ASKED = ["+ flips at test time", "+ averaged weights"]  # of the last row's networks, which need no other training
 IN_FLOAT32 = "all of it in float32"
-MUON_ROWS = ("all of it with Muon", "+ flips at test time")
 
 
 @functools.cache
@@ -192,21 +190,6 @@ def measure_08_recipe(seeds=range(3), num_epochs=ROW_EPOCHS):
         keep(IN_FLOAT32, seed, flipped(model, images), seconds)
     order = {name: place for place, name in enumerate([name for name, _ in ROWS] + [*ASKED, IN_FLOAT32])}
     runs.sort(key=lambda run: order[run["name"]])
-    about = f"{len(train[1]):,} images, {num_epochs} epochs, {len(seeds)} seeds"
-    return {"source": source, "split": "validation", "about": about, "runs": runs}
-
-
-def measure_08_muon(seeds=range(3), num_epochs=ROW_EPOCHS):
-    """Validation accuracy of fit_muon at the budget of the recipe's rows, asked once and with the mirror image too."""
-    source, train, (images, labels), _ = prepare()
-    flipped, runs = lesson_08()["predict_flipped"], []
-    for seed in seeds:
-        model, start = new_network(seed, train[0]), time.perf_counter()
-        fit_muon(model, train, num_epochs)
-        run = {"seed": seed, "seconds": round(time.perf_counter() - start, 1)}
-        for name, ask in zip(MUON_ROWS, (predict, flipped)):
-            runs.append({"name": name, "validation_accuracy": accuracy(ask(model, images), labels)} | run)
-    runs.sort(key=lambda run: MUON_ROWS.index(run["name"]))
     about = f"{len(train[1]):,} images, {num_epochs} epochs, {len(seeds)} seeds"
     return {"source": source, "split": "validation", "about": about, "runs": runs}
 
