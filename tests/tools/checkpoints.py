@@ -98,9 +98,9 @@ RESIDUAL = {  # name: widths, epochs, and what its card says
         "what": "photograph",
         "credit": "CIFAR-10: A. Krizhevsky, V. Nair and G. Hinton.",
         "tried": (
-            "\n  Two more trainings were scored on both splits too, asked twice: one with 384 channels at the end and cutout"
-            "\n  (0.9118 and 0.9045), one of 24 epochs with Muon on the kernels (0.9136 and 0.9112). Neither is better"
-            "\n  beyond chance, and this simplest one was kept."
+            "\n  Two more trainings were scored on both splits too, asked twice: one with 384 channels at the end and"
+            "\n  cutout (0.9118 and 0.9045), one of 24 epochs with Muon on the kernels (0.9136 and 0.9112). Neither is"
+            "\n  better beyond chance, and this simplest one was kept."
         ),
         "limits": "It knows small photographs from the web of 2009; others are new to it.",
     }),
