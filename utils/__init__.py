@@ -13,6 +13,7 @@ timing      a stopwatch that waits for the device (lesson 11)
 tracebacks  an error's traceback in short lines
 pretrained  TorchVision's networks with their ImageNet weights: cache, download, or what a package ships
 folders     pictures of every kind opened as upright RGB, and a folder of classes checked (lesson 10)
+shipping    temperature, calibration error, an interval, and the two files of a shipped classifier (lesson 13)
 weights     the few small trained networks that the course ships, each with its card
 plotting    figures: every function takes or makes axes and returns them
 checks      one module a lesson: says what differs in an exercise's answer, and why
