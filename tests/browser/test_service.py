@@ -86,7 +86,9 @@ def test_a_dropped_picture_is_answered(page, served):
     rows = page.locator("#bars tr")
     assert rows.count() == 5
     assert rows.first.inner_text().split() == [name, f"{100 * confidence:.1f}", "%"]
-    bars = page.locator("#bars .bar > div > div").evaluate_all("all => all.map(bar => bar.getBoundingClientRect().width)")
+    bars = page.locator("#bars .bar > div > div").evaluate_all(
+        "all => all.map(bar => bar.getBoundingClientRect().width)"
+    )
     assert bars == sorted(bars, reverse=True)
     assert bars[0] > bars[-1]
     assert page.locator("#picture").evaluate("image => image.decode().then(() => image.naturalWidth)") == 451

@@ -92,7 +92,7 @@ def wait_until_healthy(address, process, log, seconds):
     deadline = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{address}/health", timeout=2).status_code == 200:
+            if httpx.get(f"{address}/health", timeout=2, trust_env=False).status_code == 200:
                 return
         time.sleep(0.05)
     raise RuntimeError(f"the service did not start:\n{log.read_text(errors='replace')[-3000:]}")
