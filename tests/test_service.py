@@ -1,4 +1,4 @@
-"""Lesson 13's service, running: its answers are PyTorch's, whatever is wrong is refused in a sentence, and it stays up."""
+"""Lesson 13's service, running: its answers are PyTorch's, what is wrong is refused in a sentence, and it stays up."""
 
 import asyncio
 import io
