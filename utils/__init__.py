@@ -19,6 +19,8 @@ plotting    figures: every function takes or makes axes and returns them
 checks      one module a lesson: says what differs in an exercise's answer, and why
 ready       one line for each thing that the course needs of a machine (lesson 00)
 explorers   the interactive figures, each with a still equivalent in its lesson
+service     a classifier that answers over HTTP, with its page; it runs by itself, without PyTorch (lesson 13)
+serving     starts that service, asks it, and stops it (lesson 13)
 """
 
 import re
