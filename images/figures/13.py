@@ -34,7 +34,7 @@ def draw_confidence(ax, left, bottom):
 def draw_breaking(ax, left, bottom):
     """Bars of accuracy, shorter from strength to strength."""
     for strength, share in enumerate((0.95, 0.86, 0.7, 0.48, 0.25)):
-        ax.add_patch(Rectangle((left + 24 + 25 * strength, bottom + 20), 18, 112 * share, color=ORANGE))
+        ax.add_patch(Rectangle((left + 24 + 25 * strength, bottom + 20), 18, 112 * share, color=ORANGE, zorder=3))
 
 
 def draw_small(ax, left, bottom):
@@ -56,12 +56,12 @@ def draw_serving(ax, left, bottom):
 
 def draw_watching(ax, left, bottom):
     """Weeks inside a band, and two outside."""
-    ax.add_patch(Rectangle((left + 16, bottom + 56), 136, 44, color=LIGHT_GREY))
+    ax.add_patch(Rectangle((left + 16, bottom + 56), 136, 44, color=LIGHT_GREY, zorder=3))
     heights = (76, 82, 70, 79, 72, 48, 28)
     weeks = [(left + 24 + 20 * week, bottom + height) for week, height in enumerate(heights)]
-    ax.plot(*zip(*weeks), "-", color=INK, lw=2)
-    ax.plot(*zip(*weeks[:5]), "o", color=GREEN, ms=8)
-    ax.plot(*zip(*weeks[5:]), "o", color=RED, ms=8)
+    ax.plot(*zip(*weeks), "-", color=INK, lw=2, zorder=4)
+    ax.plot(*zip(*weeks[:5]), "o", color=GREEN, ms=8, zorder=5)
+    ax.plot(*zip(*weeks[5:]), "o", color=RED, ms=8, zorder=5)
 
 
 def draw_shipping():
