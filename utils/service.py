@@ -27,6 +27,24 @@ def refuse(wrong, status, sentence):
         raise HTTPException(status, sentence, {"Connection": "close"} if status in (408, 413) else None)
 
 
+@app.post("/predict")
+async def predict(request: Request):
+    refuse(seats.locked(), 429, "Too many requests at once: try again in a second.")
+    kind, body = request.headers.get("content-type", "").partition(";")[0].strip().lower(), bytearray()
+    async with seats:
+        try:
+            async with asyncio.timeout(MOST_SECONDS):
+                async for part in request.stream():
+                    body += part if len(body) <= MOST_BYTES else b""  # what is too much is read, not kept
+        except Exception:  # a TimeoutError, or Starlette's ClientDisconnect
+            refuse(True, 408, f"The picture did not arrive within {MOST_SECONDS} seconds.")
+        refuse(not body, 400, "The request is empty: send a picture's bytes as its body.")
+        refuse(len(body) > MOST_BYTES, 413, f"A picture may have {MOST_BYTES:,} bytes at most.")
+        refuse(kind not in TYPES, 415, f"The content type must be one of {', '.join(TYPES)}.")
+        async with cores:
+            return await asyncio.to_thread(classify, body, kind)
+
+
 def classify(body, kind):
     try:
         picture = Image.open(io.BytesIO(body), formats=[TYPES[kind]])  # its header, no pixels yet
@@ -49,21 +67,3 @@ def classify(body, kind):
     answer = names[order[0]] if shares[order[0]] >= about["threshold"] else "not sure"
     top = [{"class": names[k], "confidence": float(shares[k])} for k in order]
     return {"answer": answer, "top": top, "grad_cam": (heat / max(heat.max(), 1e-9)).tolist()}
-
-
-@app.post("/predict")
-async def predict(request: Request):
-    refuse(seats.locked(), 429, "Too many requests at once: try again in a second.")
-    kind, body = request.headers.get("content-type", "").partition(";")[0].strip().lower(), bytearray()
-    async with seats:
-        try:
-            async with asyncio.timeout(MOST_SECONDS):
-                async for part in request.stream():
-                    body += part if len(body) <= MOST_BYTES else b""  # what is too much is read, not kept
-        except Exception:  # a TimeoutError, or Starlette's ClientDisconnect
-            refuse(True, 408, f"The picture did not arrive within {MOST_SECONDS} seconds.")
-        refuse(not body, 400, "The request is empty: send a picture's bytes as its body.")
-        refuse(len(body) > MOST_BYTES, 413, f"A picture may have {MOST_BYTES:,} bytes at most.")
-        refuse(kind not in TYPES, 415, f"The content type must be one of {', '.join(TYPES)}.")
-        async with cores:
-            return await asyncio.to_thread(classify, body, kind)

@@ -22,7 +22,7 @@ SIZE = 32
 
 
 class SmallClassifier(nn.Module):
-    """A convolution, ReLU, and a linear head on each map's average, with random weights: in PyTorch, to compare with."""
+    """A convolution, ReLU, and a linear head on each map's average, with random weights: PyTorch, to compare with."""
 
     def __init__(self, seed=0):
         super().__init__()
@@ -78,9 +78,7 @@ def service(folder, module="utils.service", home=ROOT, seconds=30, **variables):
     environment = os.environ | {"CLASSIFIER": str(folder)} | variables
     log = folder / "service.log"
     with log.open("wb") as file:
-        process = subprocess.Popen(
-            command, cwd=home, env=environment, stdout=file, stderr=file, start_new_session=True
-        )
+        process = subprocess.Popen(command, cwd=home, env=environment, stdout=file, stderr=file, start_new_session=True)
         address = f"http://127.0.0.1:{port}"
         try:
             wait_until_healthy(address, process, log, seconds)
@@ -94,7 +92,7 @@ def wait_until_healthy(address, process, log, seconds):
     deadline = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{address}/health", timeout=2).status_code == 200:
+            if httpx.get(f"{address}/health", timeout=2, trust_env=False).status_code == 200:
                 return
         time.sleep(0.05)
     raise RuntimeError(f"the service did not start:\n{log.read_text(errors='replace')[-3000:]}")
