@@ -279,7 +279,7 @@ def run_lesson(folder, monkeypatch, runs, until=None):
     space = {"__name__": "lesson"}
     for _, cell in code_cells(read(LESSON)):
         source = text(cell["source"]).replace("folder = None", f"folder = {str(folder)!r}").replace("224", "64")
-        exec(compile(source.replace("EPOCHS, LR = 10, 3, 5", "EPOCHS, LR = 10, 1, 1"), "a cell", "exec"), space)
+        exec(compile(source.replace("EPOCHS, LR = 10, 2, 4", "EPOCHS, LR = 10, 1, 1"), "a cell", "exec"), space)
         plt.close("all")
         if until and until in source:
             break

@@ -74,7 +74,8 @@ def export_classifier(model, folder, classes, size, temperature=1.0, threshold=0
     """Write a WithMaps for images of size × size into `folder`, as a shipped classifier; return model.onnx's path.
 
     The files are described at the top of this module. Raises ValueError where the classes are not as many as the
-    head's rows, and AssertionError where ONNX Runtime and PyTorch differ by more than 1e-4, of the number or absolute.
+    head's rows, and AssertionError where ONNX Runtime and PyTorch differ by more than 1e-4, absolute or of an
+    output's largest number: maps may reach hundreds, and float32 has seven digits.
     """
     import onnxruntime  # here, so that the rest works where it is not installed
 
@@ -89,7 +90,7 @@ def export_classifier(model, folder, classes, size, temperature=1.0, threshold=0
     for images in (example[:1], torch.rand(3, 3, size, size)):
         with torch.no_grad():
             pairs = zip(model(images), session.run(None, {"images": images.numpy()}))
-        assert all(np.allclose(one, other, rtol=1e-4, atol=1e-4) for one, other in pairs), (
+        assert all(np.allclose(one, other, 0, 1e-4 * max(1, abs(other).max())) for one, other in pairs), (
             "ONNX Runtime gives other numbers"
         )
     facts = {"classes": list(classes), "size": size, "temperature": temperature, "threshold": threshold}
