@@ -28,6 +28,7 @@ from tests.tools.serving import write_classifier
 from tests.tools.taught import define
 from utils import serving
 from utils.explain import grad_cam
+from utils.folders import decode, encode
 from utils.models import ResidualCNN
 from utils.shipping import WithMaps, calibration_error, export_classifier, fit_temperature, wilson_interval
 
@@ -189,7 +190,7 @@ def number(pattern):
 @pytest.fixture(scope="module")
 def lesson():
     space = {"torch": torch, "nn": nn, "F": F, "np": np, "CalibrationDataReader": CalibrationDataReader}
-    return define(LESSON, space | {"change": v2.functional}, {"SPOIL"})
+    return define(LESSON, space | {"change": v2.functional, "encode": encode, "decode": decode}, {"SPOIL"})
 
 
 @pytest.mark.parametrize("kind", ["noise", "blur", "brightness", "contrast", "JPEG"])
@@ -269,7 +270,7 @@ def home(tmp_path):
 def test_the_service_starts_answers_is_timed_and_stops(home, capsys):
     address = serving.start_service(home, home / "classifier")
     assert re.fullmatch(r"the service answers after [\d.]+ s, on port \d+\n", capsys.readouterr().out)
-    content = serving.encode(torch.zeros(3, 32, 32, dtype=torch.uint8))
+    content = encode(torch.zeros(3, 32, 32, dtype=torch.uint8))
     assert len(serving.ask(address, content).json()["top"]) == 5
     assert serving.ask(address, b"", "image/png").status_code == 400
     p50, p95, rate = serving.time_requests(address, content, clients=3, count=20)

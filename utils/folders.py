@@ -7,10 +7,12 @@ list_pictures lists what can be used all the same.
 """
 
 import hashlib
+import io
 import warnings
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
@@ -181,3 +183,17 @@ def _check_class(place, folder, owners):
         if owner != place.name:
             problems.append(f"{place.name}/{path.name} is the same picture as {owner}/{first}: keep it in one class.")
     return problems
+
+
+def encode(picture, kind="PNG", **settings):
+    """Return a picture file's bytes, of a Pillow image or of an image (3, H, W) of whole numbers 0 to 255."""
+    if not isinstance(picture, Image.Image):
+        picture = Image.fromarray(np.asarray(picture).transpose(1, 2, 0))
+    picture.save(file := io.BytesIO(), kind, **settings)
+    return file.getvalue()
+
+
+def decode(content):
+    """Return the image (3, H, W), whole numbers 0 to 255, of a picture file's bytes."""
+    with Image.open(io.BytesIO(content)) as picture:
+        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)

@@ -4,7 +4,6 @@ The service hangs on a lifeline: it holds the other end of a pipe, and when the 
 it went, the pipe closes and the service ends itself.
 """
 
-import io
 import os
 import socket
 import subprocess
@@ -14,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
-from PIL import Image
 
 LIFELINE = """import os, sys, threading, uvicorn
 threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
@@ -55,14 +53,6 @@ def stop_service():
         process.kill()
         process.wait()
         process.stdin.close()
-
-
-def encode(picture, kind="PNG", **settings):
-    """Return a picture file's bytes, of a Pillow image or of an image (3, H, W) of whole numbers 0 to 255."""
-    if not isinstance(picture, Image.Image):
-        picture = Image.fromarray(np.asarray(picture).transpose(1, 2, 0))
-    picture.save(file := io.BytesIO(), kind, **settings)
-    return file.getvalue()
 
 
 def ask(address, content, kind="image/png"):
