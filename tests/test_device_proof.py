@@ -434,6 +434,14 @@ SCENARIOS = {
         "labels = torch.arange(5)\n"
         "for way in WAYS:\n    accuracy(reuse(way, images, labels, 0, budget=1)[0], images, labels)",
     },
+    "14": {
+        "fine_tune": "images, labels, train = (255 * split[0]).byte(), split[1], torch.arange(20).numpy()\n"
+        "augment, CUT, VIEWS, EPOCHS, LR = (lambda image: image), 1, 1, 1, 0.1\n"
+        "layers = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 16, 3))\n"
+        "backbone = nn.Sequential(nn.Identity(), layers).to(device)\n"
+        "as_layer, probe = (lambda probe: nn.Linear(16, 10)), None\n"
+        "fine_tune(0)",
+    },
 }
 # Omissions by hand, for a helper that moves nothing itself: (place, helper, the function that is changed, old, new).
 PLANTED = [

@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from utils import folders
-from utils.folders import find_problems, open_picture
+from utils.folders import find_problems, list_pictures, open_picture
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
 
@@ -307,3 +307,112 @@ def test_an_upload_can_be_opened_too():
     assert open_picture(file).size == (20, 24)
     with pytest.raises(ValueError, match="the upload: this is no picture"):
         open_picture(io.BytesIO(b"text"))
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def linked(sound):
+    """The sound folder, with links: to a picture outside, to a folder outside, to nothing, to itself, and inside."""
+    outside = sound.parent / "private"
+    save(outside / "secret.png")
+    (sound / "cat" / "a.png").symlink_to(outside / "secret.png")
+    (sound / "cat" / "more").symlink_to(outside, target_is_directory=True)
+    (sound / "cat" / "gone.png").symlink_to(sound / "cat" / "never.png")
+    (sound / "dog" / "loop.png").symlink_to(sound / "dog" / "loop.png")
+    (sound / "dog" / "round").symlink_to(sound, target_is_directory=True)
+    (sound / "dog" / "2.png").symlink_to(sound / "dog" / "1.png")
+    (sound / "owl").symlink_to(outside, target_is_directory=True)
+    return sound
+
+
+def test_links_that_lead_out_are_named_and_not_followed(linked):
+    found = find_problems(linked)
+    assert all("is a link that leads out of the folder, or nowhere: put the pictures" in sentence for sentence in found)
+    assert [sentence.partition(" is ")[0] for sentence in found] == [
+        "owl", "cat/a.png", "cat/gone.png", "cat/more", "dog/loop.png", "dog/round",
+    ]  # fmt: skip
+
+
+def test_what_a_link_leads_to_is_not_listed(linked):
+    paths, labels, classes = list_pictures(linked, fewest=2)
+    assert [path.relative_to(linked).as_posix() for path in paths] == [
+        "cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png", "dog/2.png",
+    ]  # fmt: skip
+    assert (labels, classes) == ([0, 0, 1, 1, 1], ["cat", "dog"])
+
+
+def test_the_folder_itself_may_be_a_link(sound):
+    link = sound.parent / "my pets"
+    link.symlink_to(sound, target_is_directory=True)
+    assert find_problems(link) == []
+    assert len(list_pictures(link, fewest=2)[0]) == 4
+
+
+# --- what can be used -------------------------------------------------------------------------------------------------
+
+
+def test_everything_usable_is_listed_and_nothing_else(sound):
+    (sound / "cat" / "notes.txt").write_text("Chelsea")
+    (sound / "cat" / "page.jpg").write_text("<html>")
+    save(sound / "cat" / "dot.png", Image.new("RGB", (1, 1)))
+    save(sound / ".ipynb_checkpoints" / "a.png")
+    save(sound / "lost.png")
+    save(sound / "dog" / "the old one" / "1.png")
+    paths, labels, classes = list_pictures(str(sound), fewest=2)
+    assert [path.relative_to(sound).as_posix() for path in paths] == [
+        "cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png", "dog/the old one/1.png",
+    ]  # fmt: skip
+    assert (labels, classes) == ([0, 0, 1, 1, 1], ["cat", "dog"])
+
+
+def test_names_with_spaces_and_letters_of_all_kinds(tmp_path):
+    names = ["crème brûlée", "Straße № 5", "猫", "two  words"]
+    for name in names:
+        for number in range(3):
+            save(tmp_path / "my pictures" / name / f"Ä {number} (1).png")
+    paths, labels, classes = list_pictures(tmp_path / "my pictures")
+    assert sorted(classes) == sorted(names)
+    assert len(paths) == len(labels) == 12
+    assert find_problems(tmp_path / "my pictures") == []
+
+
+def texts_only(folder):
+    for name in ("cat", "dog"):
+        (folder / name).mkdir()
+        (folder / name / "notes.txt").write_text("no picture")
+
+
+def one_class(folder):
+    for number in range(5):
+        save(folder / "cat" / f"{number}.png")
+
+
+def one_picture_each(folder):
+    for name in ("cat", "dog"):
+        save(folder / name / "only.png")
+
+
+def pictures_without_classes(folder):
+    for number in range(5):
+        save(folder / f"{number}.png")
+
+
+@pytest.mark.parametrize(
+    ("fill", "words"),
+    [
+        (lambda folder: None, "pets has no folders in it: make one for each class, and put its pictures into it"),
+        (lambda folder: folder.rmdir(), "pets: there is no such folder; give the path of one"),
+        (pictures_without_classes, "pets has no folders in it"),
+        (one_class, "cat is the only class in pets: at least two are needed"),
+        (one_picture_each, "too few pictures that can be read: cat has 1, dog has 1. Each class needs at least 3"),
+        (texts_only, "too few pictures that can be read: cat has 0, dog has 0."),
+    ],
+)
+def test_a_folder_that_cannot_be_used_gets_a_sentence(tmp_path, fill, words):
+    folder = tmp_path / "pets"
+    folder.mkdir()
+    fill(folder)
+    with pytest.raises(ValueError, match=words):
+        list_pictures(folder)

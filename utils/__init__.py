@@ -13,11 +13,16 @@ timing      a stopwatch that waits for the device (lesson 11)
 tracebacks  an error's traceback in short lines
 pretrained  TorchVision's networks with their ImageNet weights: cache, download, or what a package ships
 folders     pictures of every kind opened as upright RGB, and a folder of classes checked (lesson 10)
+shipping    temperature, calibration error, an interval, and the two files of a shipped classifier (lesson 13)
+album       an album of drawings and photographs with known faults, to practise on (lesson 14)
+uploads     a ZIP file that somebody uploads, unpacked with care (lesson 14)
 weights     the few small trained networks that the course ships, each with its card
 plotting    figures: every function takes or makes axes and returns them
 checks      one module a lesson: says what differs in an exercise's answer, and why
 ready       one line for each thing that the course needs of a machine (lesson 00)
 explorers   the interactive figures, each with a still equivalent in its lesson
+service     a classifier that answers over HTTP, with its page; it runs by itself, without PyTorch (lesson 13)
+serving     starts that service, asks it, and stops it (lesson 13)
 """
 
 import re

@@ -2,19 +2,23 @@
 
 Pictures from phones, scanners and the web come rotated, transparent, in 256 colours, in CMYK or in 16 bits. For
 `torchvision.datasets.ImageFolder`, open_picture is the loader: it returns every one of them as an upright RGB image
-of 8 bits. find_problems says, in a sentence for each problem, what is wrong with a folder and what to do.
+of 8 bits. find_problems says, in a sentence for each problem, what is wrong with a folder and what to do;
+list_pictures lists what can be used all the same.
 """
 
 import hashlib
+import io
 import warnings
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 LARGEST = 100_000_000  # pixels of one picture; more would fill the memory
 SMALLEST = 16  # pixels along the shorter side: less shows nothing that can be learned
+LEADS_OUT = "is a link that leads out of the folder, or nowhere: put the pictures themselves there."
 
 
 def open_picture(path):
@@ -63,8 +67,8 @@ def find_problems(folder):
     """Return what is wrong with a folder of classes: a list of sentences, empty where it is fit for ImageFolder.
 
     Looked for: no folder, pictures beside the class folders, fewer than two classes, a class without a picture,
-    folders that ImageFolder would take for a class, files that are no pictures, cannot be read or are tiny, and the
-    same picture in two classes. Every picture is opened once. Nothing is changed.
+    folders that ImageFolder would take for a class, files that are no pictures, cannot be read or are tiny, links
+    that lead out of the folder, and the same picture in two classes. Every picture is opened once. Nothing is changed.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -80,15 +84,43 @@ def find_problems(folder):
         for path in places
         if path.name.startswith(".")
     ]
-    classes = [path for path in places if not path.name.startswith(".")]
+    problems += [f"{path.name} {LEADS_OUT}" for path in places if leads_out(path, folder)]
+    classes = _class_folders(folder)
     if not classes:
         problems.append("There is no class: make a folder for each class, and put its pictures into it.")
     elif len(classes) == 1:
         problems.append(f"{classes[0].name} is the only class: a classifier needs at least two to tell apart.")
     owners = {}
     for place in classes:
-        problems += _check_class(place, owners)
+        problems += _check_class(place, folder, owners)
     return problems
+
+
+def list_pictures(folder, fewest=3):
+    """Return (paths, labels, classes) of a folder of classes: what can be used of it, whatever else is in it.
+
+    The classes are the folders' names in alphabetical order, the labels count them from 0, and the paths are sorted.
+    Left out is what find_problems names: files that are no pictures, cannot be read or are tiny, hidden folders, and
+    links that lead out of the folder. Raises ValueError, with what to do, where there is no folder, where fewer than
+    two classes are left, or a class has fewer than `fewest` pictures.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"{folder.name}: there is no such folder; give the path of one with a folder for each class")
+    classes = _class_folders(folder)
+    if not classes:
+        raise ValueError(f"{folder.name} has no folders in it: make one for each class, and put its pictures into it")
+    if len(classes) == 1:
+        raise ValueError(f"{classes[0].name} is the only class in {folder.name}: at least two are needed to tell apart")
+    found = [[path for path in _files(place, folder) if is_picture(path) and _is_usable(path)] for place in classes]
+    few = [f"{place.name} has {len(paths)}" for place, paths in zip(classes, found) if len(paths) < fewest]
+    if few:
+        raise ValueError(
+            f"too few pictures that can be read: {', '.join(few)}. Each class needs at least {fewest}, of different "
+            "things or occasions: one to train on, one to choose by, one to test on; find_problems says what is amiss"
+        )
+    labels = [label for label, paths in enumerate(found) for _ in paths]
+    return [path for paths in found for path in paths], labels, [place.name for place in classes]
 
 
 def is_picture(path):
@@ -96,15 +128,45 @@ def is_picture(path):
     return Path(path).suffix.lower() in IMG_EXTENSIONS
 
 
-def _check_class(place, owners):
+def leads_out(path, folder):
+    """Tell whether a path is a link to something outside the folder, to a folder, or to nothing at all."""
+    if not path.is_symlink():
+        return False
+    try:
+        return not (path.is_file() and path.resolve().is_relative_to(Path(folder).resolve()))
+    except (OSError, RuntimeError):  # a link that leads to itself
+        return True
+
+
+def _class_folders(folder):
+    """Return the folders that count as classes, sorted: neither hidden nor links."""
+    places = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in places if not leads_out(path, folder))
+
+
+def _files(place, folder):
+    """Return the files of a class, sorted, those in folders inside it too; no link out of the folder is followed."""
+    return sorted(path for path in place.rglob("*") if not leads_out(path, folder) and path.is_file())
+
+
+def _is_usable(path):
+    try:
+        return min(open_picture(path).size) >= SMALLEST
+    except ValueError:
+        return False
+
+
+def _check_class(place, folder, owners):
     """Return the problems of one class's folder; `owners` is {checksum of a file: (class, its path)}, and grows."""
-    files = sorted(path for path in place.rglob("*") if path.is_file())
+    files = _files(place, folder)
+    links = sorted(path for path in place.rglob("*") if leads_out(path, folder))
     pictures = [path for path in files if is_picture(path)]
     problems = [
         f"{place.name}/{path.name} is skipped, since its name does not end as a picture's does: convert or remove it."
         for path in files
         if not is_picture(path)
     ]
+    problems += [f"{place.name}/{path.name} {LEADS_OUT}" for path in links]
     if not pictures:
         problems.append(f"{place.name} holds no picture: add some, or remove the folder.")
     for path in pictures:
@@ -121,3 +183,17 @@ def _check_class(place, owners):
         if owner != place.name:
             problems.append(f"{place.name}/{path.name} is the same picture as {owner}/{first}: keep it in one class.")
     return problems
+
+
+def encode(picture, kind="PNG", **settings):
+    """Return a picture file's bytes, of a Pillow image or of an image (3, H, W) of whole numbers 0 to 255."""
+    if not isinstance(picture, Image.Image):
+        picture = Image.fromarray(np.asarray(picture).transpose(1, 2, 0))
+    picture.save(file := io.BytesIO(), kind, **settings)
+    return file.getvalue()
+
+
+def decode(content):
+    """Return the image (3, H, W), whole numbers 0 to 255, of a picture file's bytes."""
+    with Image.open(io.BytesIO(content)) as picture:
+        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)

@@ -335,3 +335,35 @@ def plot_lines(values, ticks, xlabel, ylabel, ax=None):
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     ax.grid(True, alpha=0.4)
     return ax
+
+
+def plot_reliability(shares, means, ax, title):
+    """Draw each bin's share of right answers over its mean confidence. Returns the axes."""
+    ax.plot([0, 1], [0, 1], "--", color="0.5", label="true confidence")
+    ax.plot(means, shares, "o-")
+    ax.set(xlabel="mean confidence in the bin", ylabel="share right in the bin", title=title)
+    ax.legend()
+    return ax
+
+
+def plot_curves(curves, xlabel, ylabel, mark=None):
+    """Draw {name: (places, heights)} as lines, and a dashed upright line at the place `mark`. Returns the axes."""
+    _, ax = plt.subplots(figsize=(6.5, 3.6))
+    for (name, (places, heights)), style in zip(curves.items(), ("-", "--", "-.", ":")):
+        ax.plot(places, heights, style, label=name)
+    if mark is not None:
+        ax.axvline(mark, linestyle=":", color="0.5")
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend()
+    return ax
+
+
+def plot_intervals(scores, ax, title):
+    """Draw {name: (share, low, high)} as dots with the intervals, the lowest share on top. Returns the axes."""
+    names = sorted(scores, key=lambda name: -scores[name][0])
+    for row, name in enumerate(names):
+        share, low, high = scores[name]
+        ax.errorbar(share, row, xerr=[[share - low], [high - share]], fmt="o", color="C0", capsize=3)
+    ax.set(yticks=range(len(names)), yticklabels=names, xlabel="share", title=title)
+    ax.grid(True, axis="x", alpha=0.4)
+    return ax

@@ -13,6 +13,7 @@ TAUGHT = {
     "explain": None,
     "timing": None,
     "recipe": None,
+    "shipping": None,
     "data": {"batches", "normalise_channels", "augmented_batches"},
 }
 # A lesson that shows a trained network before training is taught may import these.

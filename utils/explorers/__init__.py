@@ -20,6 +20,7 @@ PLACES = {
     "explore_maps": "maps",
     "draw_scaling": "scaling",
     "explore_scaling": "scaling",
+    "upload_folder": "upload",
 }
 
 
