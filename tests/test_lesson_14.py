@@ -267,10 +267,15 @@ def test_the_interval_of_the_groups_is_wider_than_that_of_the_pictures(shown):
     assert widths[1] > 1.4 * widths[0] > widths[2]
 
 
+def test_the_stored_choice_follows_the_rule(shown):
+    gain, spread, way = re.search(r"mean gain ([-\d.]+) points, the seeds differ by ([\d.]+): (\S+)", shown).groups()
+    assert way == ("fine-tuned" if float(gain) > float(spread) else "frozen")
+
+
 # --- anybody's own folder ---
 
 
-def run_lesson(folder, monkeypatch, runs, until=None):
+def run_lesson(folder, monkeypatch, runs, until=None, strangers=()):
     """Run the lesson's cells, set-up and all, on a folder of one's own, at 64 × 64 pixels; return what they define."""
     monkeypatch.chdir(LESSON.parent)
     monkeypatch.setenv("COURSE_RUNS", str(runs))
@@ -279,6 +284,7 @@ def run_lesson(folder, monkeypatch, runs, until=None):
     space = {"__name__": "lesson"}
     for _, cell in code_cells(read(LESSON)):
         source = text(cell["source"]).replace("folder = None", f"folder = {str(folder)!r}").replace("224", "64")
+        source = source.replace("strangers = 8, []", f"strangers = 8, {list(strangers)!r}")
         exec(compile(source.replace("EPOCHS, LR = 10, 2, 4", "EPOCHS, LR = 10, 1, 1"), "a cell", "exec"), space)
         plt.close("all")
         if until and until in source:
@@ -302,6 +308,45 @@ def test_every_cell_works_on_another_folder(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs" / "shipped_own" / "model.onnx").is_file()
     assert "crème brûlée" in space["card"]
     assert "my own pictures" in capsys.readouterr().out
+
+
+def test_one_background_in_all_classes_stops_the_lesson_with_a_sentence(tmp_path, monkeypatch, capsys):
+    for name, colour in (("mug", "red"), ("glass", "blue")):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(6):
+            picture = Image.new("RGB", (80, 80), "white")
+            picture.paste(colour, (30 + number, 30, 40 + number, 45))
+            picture.save(tmp_path / "pets" / name / f"{number}.png")
+    with pytest.raises(ValueError, match="one background in all classes"):
+        run_lesson(tmp_path / "pets", monkeypatch, tmp_path / "runs", until="strangers")
+    assert "12 of 12 pictures are left out" in capsys.readouterr().out
+
+
+def test_strangers_that_a_person_has_named_are_kept_on_one_side(tmp_path, monkeypatch):
+    for name, first in (("mug", 0), ("glass", 10)):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for seed in range(first, first + 4):
+            smooth(seed).save(tmp_path / "pets" / name / f"{seed}.png")
+        smooth(99).resize((70 + first, 70 + first)).save(tmp_path / "pets" / name / "same.png")
+    for strangers, count in (((), 8), ((("mug/same.png", "glass/same.png"),), 10)):
+        space = run_lesson(
+            tmp_path / "pets", monkeypatch, tmp_path / "runs", until="connected_components", strangers=strangers
+        )
+        assert len(space["kept"]) == count
+    same = [place for place, path in enumerate(space["paths"]) if path.name == "same.png"]
+    assert len(set(space["groups"][same])) == 1
+
+
+def test_a_folder_without_series_is_told_that_the_checks_prove_nothing(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    for name in ("cat", "ship"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(8):
+            Image.fromarray(drawn.draw(name, 80, rng)).save(tmp_path / "pets" / name / f"{number}.png")
+    run_lesson(tmp_path / "pets", monkeypatch, tmp_path / "runs", until="at random")
+    out = capsys.readouterr().out
+    assert "NO FOLDER OF A SERIES" in out
+    assert "nan" not in out
 
 
 @pytest.mark.parametrize("kind", ["an empty folder", "one class", "one picture a class", "texts"])

@@ -98,6 +98,11 @@ def backwards(seconds, gap):
     return right.max() - right
 
 
+def by_first_appearance(seconds, gap):
+    seen = {}
+    return torch.tensor([seen.setdefault(number, len(seen)) for number in series_one_by_one(seconds, gap).tolist()])
+
+
 def indexed_by_order(seconds, gap):
     order = seconds.argsort()
     return in_given_order(seconds[order], gap)[order]
@@ -110,6 +115,7 @@ check_series_by_time = FunctionExercise(
         (torch.tensor([100.0, 3.0, 0.0, 61.0, 104.0, 200.0]), 40.0),
         (torch.tensor([50.0, 10.0, 40.0, 30.0, 20.0, 0.0]), 10.0),
         (torch.tensor([9.0, 1.0, 30.0, 7.0, 3.0, 32.0, 5.0]), 3.0),
+        (torch.tensor([1000.0, 1500.0, 1005.0, 2000.0, 1003.0]), 60.0),
     ],
     mistakes=[
         (in_given_order, "the times are taken in the order in which they come: a folder need not be sorted by time."),
@@ -142,6 +148,18 @@ check_series_by_time = FunctionExercise(
         (
             put_back(lambda times, gap: torch.cat([torch.zeros(1).long(), (times.diff() > gap).long()])),
             "it says where a series begins: count those beginnings up, with cumsum.",
+        ),
+        (
+            put_back(lambda times, gap: (times.diff(prepend=torch.zeros(1)) > gap).long().cumsum(0)),
+            "the first picture is compared with the time 0: it begins the series 0, however late it was taken.",
+        ),
+        (
+            by_first_appearance,
+            "the series are numbered as they appear in the list: the numbers follow the time, and the earliest has 0.",
+        ),
+        (
+            lambda seconds, gap: (seconds.sort().values.diff() > gap).long().cumsum(0),
+            "one number is missing: N pictures have N − 1 pauses, so a 0 for the first picture stands before them.",
         ),
     ],
 )
@@ -188,6 +206,14 @@ check_leaked = FunctionExercise(
             lambda groups, is_test: int((groups[is_test][:, None] == groups[~is_test]).sum()),
             "that counts pairs: a test picture with three relatives counts once.",
         ),
+        (
+            lambda groups, is_test: torch.isin(groups[is_test], groups[~is_test]),
+            "that is a mask: count it, with sum().",
+        ),
+        (
+            lambda groups, is_test: torch.isin(groups, groups[~is_test]) & is_test,
+            "that is a mask over all the pictures: count it, with sum().",
+        ),
         (lambda groups, is_test: int(is_test.sum()), "every test picture counts: only those with a relative should."),
     ],
 )
@@ -208,9 +234,9 @@ def group_sums(correct, groups, centre=True):
     return torch.zeros(int(groups.max()) + 1).double().index_add(0, groups, away)
 
 
-def error_of_group_means(correct, groups):
+def error_of_group_means(correct, groups, correction=0):
     means = torch.stack([correct[groups == group].double().mean() for group in groups.unique()])
-    return (means.std(correction=0) / len(means) ** 0.5).item()
+    return (means.std(correction=correction) / len(means) ** 0.5).item()
 
 
 def naive(correct, count):
@@ -238,6 +264,11 @@ check_group_error = FunctionExercise(
         (
             error_of_group_means,
             "that treats all groups as equally large: work with the sums of the groups, not with their means.",
+        ),
+        (
+            lambda correct, groups: error_of_group_means(correct, groups, 1),
+            "that is the standard error of the groups' means, as if all groups were equally large: work with the sums "
+            "of the groups.",
         ),
         (
             lambda correct, groups: (group_sums(correct, groups).square().sum().sqrt() / len(groups.unique())).item(),
