@@ -89,9 +89,8 @@ def export_classifier(model, folder, classes, size, temperature=1.0, threshold=0
     for images in (example[:1], torch.rand(3, 3, size, size)):
         with torch.no_grad():
             pairs = zip(model(images), session.run(None, {"images": images.numpy()}))
-        assert all(np.allclose(one, other, rtol=1e-4, atol=1e-4) for one, other in pairs), (
-            "ONNX Runtime gives other numbers"
-        )
+        same = [np.allclose(one, other, rtol=1e-4, atol=1e-4) for one, other in pairs]
+        assert all(same), "ONNX Runtime gives other numbers than PyTorch"
     facts = {"classes": list(classes), "size": size, "temperature": temperature, "threshold": threshold}
     facts |= {"head": model.head.weight.tolist(), "source": source, "card": card}
     path.with_name("classifier.json").write_text(json.dumps(facts), encoding="utf-8")
