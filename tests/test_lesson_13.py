@@ -326,3 +326,11 @@ def test_the_stored_int8_is_within_a_point_and_a_quarter_of_the_size():
 
 def test_nothing_is_left_to_fill_in():
     assert not re.search("[⟦⟧]", LESSON.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_picture_goes_into_a_file_and_comes_back(kind):
+    image = torch.arange(3 * 8 * 9, dtype=torch.uint8).view(3, 8, 9)
+    back = decode(encode(image, kind))
+    assert (back.shape, back.dtype) == (image.shape, torch.uint8)
+    assert torch.equal(back, image) == (kind == "PNG")
