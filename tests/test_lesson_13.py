@@ -27,6 +27,7 @@ from tests.tools.kernels import ROOT
 from tests.tools.serving import write_classifier
 from tests.tools.taught import define
 from utils import serving
+from utils.checks import lesson_13 as checks
 from utils.explain import grad_cam
 from utils.folders import decode, encode
 from utils.models import ResidualCNN
@@ -334,3 +335,197 @@ def test_a_picture_goes_into_a_file_and_comes_back(kind):
     back = decode(encode(image, kind))
     assert (back.shape, back.dtype) == (image.shape, torch.uint8)
     assert torch.equal(back, image) == (kind == "PNG")
+
+
+# --- the exercises' checks --------------------------------------------------------------------------------------------
+
+EXERCISES = [checks.check_decide, checks.check_coverage_at_risk, checks.check_fold_norm]
+VARIANTS = [
+    pytest.param(exercise, mistake, sentence, id=f"{exercise.name}-{number}")
+    for exercise in EXERCISES
+    for number, (mistake, sentence) in enumerate(exercise.variants)
+]
+
+
+def decide_in_a_loop(probabilities, costs):
+    return torch.tensor([int((costs * row).sum(dim=1).argmin()) for row in probabilities])
+
+
+def decide_as_int32(probabilities, costs):
+    return torch.einsum("nk,ak->na", probabilities, costs).min(dim=1).indices.int()
+
+
+def coverage_from_the_end(confidences, correct, most):
+    hits = correct[confidences.sort(descending=True).indices].tolist()
+    for count in range(len(hits), 0, -1):
+        if hits[:count].count(False) / count <= most:
+            return count / len(hits)
+    return 0
+
+
+def coverage_with_numpy(confidences, correct, most):
+    wrong = ~correct.numpy()[np.argsort(-confidences.numpy())]
+    places = np.flatnonzero(wrong.cumsum() / np.arange(1, len(wrong) + 1) <= most)
+    return float(places.max() + 1) / len(wrong) if places.size else 0.0
+
+
+def scale_of(norm):
+    return norm.weight / torch.sqrt(norm.running_var + norm.eps)
+
+
+def fold_as_a_list(weight, bias, norm):
+    return [torch.einsum("oihw,o->oihw", weight, scale_of(norm)), norm(bias[None, :, None, None])[0, :, 0, 0]]
+
+
+def fold_copies_in_place(weight, bias, norm):
+    weight, bias = weight.clone(), bias.clone()
+    weight *= scale_of(norm)[:, None, None, None]
+    bias -= norm.running_mean
+    return weight, nn.Parameter(bias * scale_of(norm) + norm.bias)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [
+        (checks.check_decide, decide_in_a_loop),
+        (checks.check_decide, decide_as_int32),
+        (checks.check_coverage_at_risk, coverage_from_the_end),
+        (checks.check_coverage_at_risk, coverage_with_numpy),
+        (checks.check_fold_norm, fold_as_a_list),
+        (checks.check_fold_norm, fold_copies_in_place),
+    ],
+)
+def test_right_answers_in_several_styles_pass(exercise, answer):
+    assert exercise.verdict(answer) == f"✓ correct in all {len(exercise.cases)} cases."
+
+
+@pytest.mark.parametrize(("exercise", "mistake", "sentence"), VARIANTS)
+def test_a_variant_of_a_mistake_gets_a_mistakes_sentence(exercise, mistake, sentence):
+    verdict = exercise.verdict(mistake)
+    assert sentence in [known for _, known in exercise.mistakes]
+    if exercise is checks.check_decide:  # where a threshold puts all pictures on one side, another mistake may fit too
+        assert verdict.removeprefix("✗ ") in [known for _, known in exercise.mistakes]
+    else:
+        assert verdict == f"✗ {sentence}"
+
+
+def sure_or_ask(probabilities, costs):
+    confidences, classes = probabilities.max(dim=1)
+    chosen = classes.clone()
+    chosen[confidences <= 0.9] = len(costs) - 1
+    return chosen
+
+
+def risks(confidences, correct, divisor):
+    return (~correct[confidences.argsort(descending=True)]).cumsum(dim=0) / divisor
+
+
+def divided_by_i(confidences, correct, most):
+    allowed = (risks(confidences, correct, torch.arange(len(correct))) <= most).nonzero()
+    return (allowed[-1].item() + 1) / len(correct) if len(allowed) else 0.0
+
+
+def risk_as_a_tensor(confidences, correct, most):
+    risk = risks(confidences, correct, torch.arange(1, len(correct) + 1))
+    return risk[risk <= most][-1] if (risk <= most).any() else 0.0
+
+
+def without_the_empty_case(confidences, correct, most):
+    allowed = (risks(confidences, correct, torch.arange(1, len(correct) + 1)) <= most).nonzero()
+    return (allowed[-1].item() + 1) / len(correct)
+
+
+def divided_by_i_without_the_empty_case(confidences, correct, most):
+    allowed = (risks(confidences, correct, torch.arange(len(correct))) <= most).nonzero()
+    return (allowed[-1].item() + 1) / len(correct)
+
+
+def above_one_minus_most(confidences, correct, most):
+    return (confidences > 1 - most).float().mean().item()
+
+
+def eps_of_the_default(weight, bias, norm):
+    scale = norm.weight / (norm.running_var + 1e-5).sqrt()
+    return weight * scale.view(-1, 1, 1, 1), (bias - norm.running_mean) * scale + norm.bias
+
+
+def without_the_old_bias(weight, bias, norm):
+    return weight * scale_of(norm).view(-1, 1, 1, 1), norm.bias - norm.running_mean * scale_of(norm)
+
+
+def without_the_old_bias_and_eps(weight, bias, norm):
+    scale = norm.weight / norm.running_var.sqrt()
+    return weight * scale.view(-1, 1, 1, 1), norm.bias - norm.running_mean * scale
+
+
+def swapped(weight, bias, norm):
+    return fold_as_a_list(weight, bias, norm)[::-1]
+
+
+def without_view(weight, bias, norm):
+    return weight * scale_of(norm), (bias - norm.running_mean) * scale_of(norm) + norm.bias
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "words"),
+    [
+        (checks.check_decide, sure_or_ask, "a threshold on a probability decides"),
+        (checks.check_coverage_at_risk, divided_by_i, "divide by i + 1, not i"),
+        (checks.check_coverage_at_risk, divided_by_i_without_the_empty_case, "divide by i + 1, not i"),
+        (checks.check_coverage_at_risk, risk_as_a_tensor, "that is the risk"),
+        (checks.check_coverage_at_risk, without_the_empty_case, "return 0 where no place is allowed"),
+        (checks.check_coverage_at_risk, above_one_minus_most, "it counts the confidences above 1 − most"),
+        (checks.check_fold_norm, eps_of_the_default, "eps is left out, or it is not `norm.eps`"),
+        (checks.check_fold_norm, without_the_old_bias, "the old bias is dropped"),
+        (checks.check_fold_norm, without_the_old_bias_and_eps, "two mistakes at once: (1) eps is left out"),
+        (checks.check_fold_norm, swapped, "the two have changed places"),
+        (checks.check_fold_norm, without_view, "the kernels' columns are scaled"),
+    ],
+)
+def test_mistakes_as_learners_write_them_are_named(exercise, answer, words):
+    assert words in exercise.verdict(answer)
+    assert "expected" not in exercise.verdict(answer)
+
+
+def weight_in_place(weight, bias, norm):
+    weight *= scale_of(norm).view(-1, 1, 1, 1)
+    return weight, (bias - norm.running_mean) * scale_of(norm) + norm.bias
+
+
+def variance_in_place(weight, bias, norm):
+    norm.running_var += norm.eps
+    scale = norm.weight / norm.running_var.sqrt()
+    return weight * scale.view(-1, 1, 1, 1), (bias - norm.running_mean) * scale + norm.bias
+
+
+def costs_in_place(probabilities, costs):
+    return (probabilities @ costs.t_()).argmin(dim=1)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "name"),
+    [
+        (checks.check_fold_norm, weight_in_place, "weight"),
+        (checks.check_fold_norm, variance_in_place, "norm"),
+        (checks.check_decide, costs_in_place, "costs"),
+    ],
+)
+def test_an_answer_that_changes_an_argument_is_refused(exercise, answer, name):
+    assert exercise.verdict(answer).startswith(f"✗ the argument `{name}` has changed: work on a copy")
+
+
+def test_actions_that_are_not_whole_numbers_are_refused():
+    verdict = checks.check_decide.verdict(lambda probabilities, costs: decide_in_a_loop(probabilities, costs).float())
+    assert verdict == "✗ the values are right, but they are float32: an action's number is a whole number (int64)."
+
+
+def test_the_arguments_are_shown_as_what_they_are():
+    verdict = checks.check_coverage_at_risk.verdict(lambda confidences, correct, most: (1 - correct).sum().item())
+    assert "[True, False, True, False, True], 0.25)" in verdict
+
+    def wrong_for_five_channels(weight, bias, norm):
+        weight, bias = fold_as_a_list(weight, bias, norm)
+        return weight, bias + (len(bias) == 5)
+
+    assert "a BatchNorm2d of 5 channels with eps 0.5)" in checks.check_fold_norm.verdict(wrong_for_five_channels)
+    assert "a BatchNorm2d of 4 channels with eps 1e-05)" in checks.check_fold_norm.verdict(lambda *arguments: 1)
