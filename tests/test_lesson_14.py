@@ -220,7 +220,7 @@ def test_three_groups_a_class_are_enough_and_two_are_not(lesson):
     labels, groups = np.repeat([0, 1], 9), np.repeat(np.arange(6), 3)
     parts = lesson["grouped_split"](labels, groups, 2)
     assert [len(part) for part in parts] == [6, 6, 6]
-    with pytest.raises(ValueError, match="pictures of 2 things or moments, and needs three"):
+    with pytest.raises(ValueError, match=r"pictures of 2 things or moments, and needs three: .*`threshold`, raise 0\.9"):
         lesson["grouped_split"](labels, np.minimum(groups, 4), 2)
     with pytest.raises(ValueError, match="pictures of 0 things"):
         lesson["grouped_split"](labels, groups, 3)
