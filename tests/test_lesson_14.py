@@ -220,7 +220,7 @@ def test_three_groups_a_class_are_enough_and_two_are_not(lesson):
     labels, groups = np.repeat([0, 1], 9), np.repeat(np.arange(6), 3)
     parts = lesson["grouped_split"](labels, groups, 2)
     assert [len(part) for part in parts] == [6, 6, 6]
-    with pytest.raises(ValueError, match="pictures of 2 things or moments, and needs three"):
+    with pytest.raises(ValueError, match=r"of 2 things or moments, and needs three: .*`threshold`, raise 0\.9"):
         lesson["grouped_split"](labels, np.minimum(groups, 4), 2)
     with pytest.raises(ValueError, match="pictures of 0 things"):
         lesson["grouped_split"](labels, groups, 3)
@@ -333,6 +333,8 @@ def test_strangers_that_a_person_has_named_are_kept_on_one_side(tmp_path, monkey
             tmp_path / "pets", monkeypatch, tmp_path / "runs", until="connected_components", strangers=strangers
         )
         assert len(space["kept"]) == count
+    with pytest.raises(AssertionError, match="no picture of the folder"):
+        run_lesson(tmp_path / "pets", monkeypatch, tmp_path / "runs", until="strangers", strangers=[("same.png", "b")])
     same = [place for place, path in enumerate(space["paths"]) if path.name == "same.png"]
     assert len(set(space["groups"][same])) == 1
 
