@@ -64,6 +64,6 @@ def classify(body, kind):
     shares = np.exp(scaled - np.logaddexp.reduce(scaled))  # the softmax, (K,)
     order, names = shares.argsort()[::-1][:5].tolist(), about["classes"]
     heat = np.maximum(np.tensordot(np.float32(about["head"][order[0]]), maps[0], 1), 0)  # Grad-CAM, (h, w)
-    answer = names[order[0]] if shares[order[0]] >= about["threshold"] else "not sure"
+    answer = names[order[0]] if shares[order[0]] > about["threshold"] else "not sure"
     top = [{"class": names[k], "confidence": float(shares[k])} for k in order]
     return {"answer": answer, "top": top, "grad_cam": (heat / max(heat.max(), 1e-9)).tolist()}
