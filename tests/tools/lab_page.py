@@ -6,6 +6,7 @@ The notebook must be shown with the setting windowing="none", so that every cell
 import io
 import re
 import time
+import zipfile
 
 import numpy as np
 from PIL import Image
@@ -127,13 +128,23 @@ def press(page, button):
 
 
 def upload(page, button):
-    """Hand a picture over, as somebody would who chooses a file of theirs: a gradient of colours, as a PNG."""
+    """Hand a file over, as somebody would who chooses one: a PNG, or a ZIP of two folders where that is asked for.
+
+    The picture is a gradient of colours.
+    """
     colours = np.indices((3, 48, 64)).sum(axis=0).astype(np.uint8).transpose(1, 2, 0) * 2
     content = io.BytesIO()
     Image.fromarray(colours).save(content, format="png")
     with page.expect_file_chooser() as chooser:
         button.click()
-    chooser.value.set_files({"name": "colours.png", "mimeType": "image/png", "buffer": content.getvalue()})
+    file = {"name": "colours.png", "mimeType": "image/png", "buffer": content.getvalue()}
+    if chooser.value.element.get_attribute("accept") == ".zip":
+        folders = io.BytesIO()
+        with zipfile.ZipFile(folders, "w") as archive:
+            for name in ("colours", "more colours"):
+                archive.writestr(f"mine/{name}/1.png", content.getvalue())
+        file = {"name": "mine.zip", "mimeType": "application/zip", "buffer": folders.getvalue()}
+    chooser.value.set_files(file)
 
 
 def press_another(page, group):
@@ -185,14 +196,20 @@ def picture(area):
     return area.locator(".jupyter-widgets img").evaluate_all(script)
 
 
+def words(area):
+    """Return the words in an output area's widgets."""
+    return area.locator(".jupyter-widgets").first.inner_text()
+
+
 def operate(page, area, control, seconds=10):
-    """Use a control as a person would; return whether the picture changes within so many seconds."""
+    """Use a control as a person would; return whether the picture, or the sentence, changes within so many seconds."""
     _, part, hand = control
-    before = picture(area)
+    look = picture if hand is not upload or picture(area) else words  # a folder that is handed over gets a sentence
+    before = look(area)
     assert before, "the explorer shows no picture"
     hand(page, part)
     deadline = time.monotonic() + seconds
-    while (changed := picture(area) != before) is False and time.monotonic() < deadline:
+    while (changed := look(area) != before) is False and time.monotonic() < deadline:
         page.wait_for_timeout(50)
     page.wait_for_function(IDLE)
     return changed
