@@ -114,7 +114,7 @@ def pytest_ignore_collect(collection_path, config):
 
 
 LONGEST = "06_cifar10 08_residual_networks 09_looking_inside 10_transfer_learning 07_batchnorm_and_dropout 05_mnist"
-LONGEST += " 14_your_own_photos 12_many_gpus 11_gpu_training"
+LONGEST += " 13_shipping_a_classifier 14_your_own_photos 12_many_gpus 11_gpu_training"
 LONGEST = (*[f"{name}.ipynb" for name in LONGEST.split()], "test_skip_training.py")
 
 
