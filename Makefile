@@ -28,7 +28,7 @@ lint: .venv/test.ok  ## check modules, tests and notebooks with ruff
 	$(PY) -m ruff format --check .
 
 browser: .venv/test.ok build/parts.ok  ## open every lesson in JupyterLab in a real browser, and its slides (needs Chromium)
-	COURSE_DATA=offline $(PY) -m pytest tests/browser
+	COURSE_DATA=offline $(PY) -m pytest tests/browser -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 slides: .venv/test.ok build/parts.ok  ## write slides of every lesson, which open with no network, to build/slides
 	$(PY) -m tests.tools.slides

@@ -1,6 +1,5 @@
 """Every lesson in JupyterLab, in a real browser: run, looked at, and its explorers used by hand. `make browser`."""
 
-import json
 import time
 import warnings
 from types import SimpleNamespace
@@ -12,14 +11,14 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from tests.tools import lab_page
 from tests.tools.kernels import ROOT, lesson_paths
 from tests.tools.lab import browser, new_page, open_notebook, run_all_cells, shut_down_kernel
-from tests.tools.machine import surroundings
 
 SCREENSHOTS = ROOT / "tests" / "screenshots"
-RESULTS = ROOT / "tests" / "results" / "browser.json"
 BY_HAND = ("00", "01", "02", "03", "04")  # lessons that train nothing: a learner waits for no cell
 MOST_SECONDS = 15
 DETECTORS = [detector.__name__ for detector in lab_page.DETECTORS]
-TIMES = {}
+
+# A lesson is run by its first test, beside another lesson: the longest take three minutes on two cores.
+pytestmark = pytest.mark.timeout(600)
 
 
 def opened(window, lab, path):
@@ -42,18 +41,9 @@ def close(notebook):
 def lesson(request, lab, chromium_window):
     """A lesson that has run in the browser."""
     notebook = opened(chromium_window, lab, f"notebooks/{request.param.name}")
-    TIMES[request.param.name] = notebook.seconds
     lab_page.photograph(notebook.page, SCREENSHOTS, request.param.stem)
     yield notebook
     close(notebook)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def times():
-    """Write the seconds of all lessons to tests/results/browser.json, when all have run."""
-    yield
-    if set(TIMES) == {path.name for path in lesson_paths()}:
-        RESULTS.write_text(json.dumps({"lessons": TIMES, **surroundings()}, indent=1) + "\n", encoding="utf-8")
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
@@ -73,8 +63,9 @@ def test_every_control_changes_the_picture(lesson):
     assert not lab_page.error_outputs(lesson.page)
 
 
-def test_seconds(lesson):
+def test_seconds(lesson, record_property):
     name, seconds = lesson.name.removeprefix("notebooks/"), lesson.seconds["run_seconds"]
+    record_property("lesson_seconds", (name, lesson.seconds))
     print(f"{name}: kernel ready after {lesson.seconds['open_seconds']} s, all cells run in {seconds} s")
     if name.startswith(BY_HAND) and seconds > MOST_SECONDS:
         warnings.warn(f"{name} takes {seconds} s; {MOST_SECONDS} s is the aim (a busy machine?)", stacklevel=1)
