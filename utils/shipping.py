@@ -70,6 +70,15 @@ class WithMaps(nn.Module):
         return self.head(maps.mean(dim=(2, 3))), maps
 
 
+def open_session(file):
+    """Return ONNX Runtime's session for an ONNX file, on the CPU; its threads sleep while they wait for work."""
+    import onnxruntime  # here, so that the rest works where it is not installed
+
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads without work sleep
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
 def export_classifier(model, folder, classes, size, temperature=1.0, threshold=0.0, source="", card=""):
     """Write a WithMaps for images of size × size into `folder`, as a shipped classifier; return model.onnx's path.
 
@@ -77,8 +86,6 @@ def export_classifier(model, folder, classes, size, temperature=1.0, threshold=0
     head's rows, and AssertionError where ONNX Runtime and PyTorch differ by more than 1e-4, absolute or of an
     output's largest number: maps may reach hundreds, and float32 has seven digits.
     """
-    import onnxruntime  # here, so that the rest works where it is not installed
-
     if len(classes) != model.head.out_features:
         raise ValueError(f"the head gives {model.head.out_features} logits, but there are {len(classes)} classes")
     model, path = copy.deepcopy(model).cpu().eval(), Path(folder) / "model.onnx"
@@ -86,7 +93,7 @@ def export_classifier(model, folder, classes, size, temperature=1.0, threshold=0
     names = {"input_names": ["images"], "output_names": ["logits", "maps"], "dynamic_shapes": [{0: "count"}]}
     example = torch.rand(2, 3, size, size)
     torch.onnx.export(model, (example,), path, dynamo=True, external_data=False, verbose=False, **names)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = open_session(path)
     for images in (example[:1], torch.rand(3, 3, size, size)):
         with torch.no_grad():
             pairs = zip(model(images), session.run(None, {"images": images.numpy()}))
