@@ -4,12 +4,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import nbformat
 import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from tests.tools import kernels
 from tests.tools.kernels import ROOT, settle_course_data
 
 CONFTEST = """from tests.tools import notebook_runs
@@ -120,6 +122,35 @@ both = [psutil.Process(), psutil.Process(child)]
 print(sum(map(bytes_of, both)) - before, sum(process.memory_info().rss for process in both))
 os.kill(child, 9)
 """
+
+
+SWELLS = """import sys, time
+print("started", flush=True)
+sys.stdin.readline()
+swollen = b"x" * 300_000_000
+time.sleep(1.5)
+del swollen
+time.sleep(60)"""
+
+
+def test_a_peak_is_seen_and_a_level_is_not_counted_again_and_again(monkeypatch):
+    counts = []
+    monkeypatch.setattr(kernels, "bytes_of", lambda process: counts.append(process) or process.memory_info().rss)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", SWELLS], text=True, **pipes) as process:
+        process.stdout.readline()
+        watch = kernels.MemoryWatch(process.pid, interval=0.05, longest=1.0)
+        try:
+            time.sleep(0.5)
+            assert 0 < watch.peak_mb < 100
+            process.stdin.write("\n")
+            process.stdin.flush()
+            time.sleep(3.5)
+            assert 300 < watch.peak_mb < 400
+        finally:
+            watch.stop()
+            process.kill()
+    assert 3 <= len(counts) < 40, "of about 80 glances; the memory rises in fewer"
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux tells what is shared")
