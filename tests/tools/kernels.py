@@ -105,7 +105,8 @@ class MemoryWatch(threading.Thread):
 
     On Linux, pages that several of them share count once: a forked worker has those of its parent, at no cost. That
     count walks through every page, a tenth of a core's time if it were made at each glance. So it is made where the
-    resident memory, which is cheap to read, is larger than ever before, and `longest` seconds after the last count at the latest.
+    resident memory, which is cheap to read, is larger than ever before, and `longest` seconds after the last count at
+    the latest.
     """
 
     def __init__(self, pid, interval=0.25, longest=5.0):
