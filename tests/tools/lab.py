@@ -141,6 +141,9 @@ def new_page(window, width=1300, height=1600):
     """Return a new page, width by height pixels, that reaches nothing but this machine."""
     page = window.new_page(viewport={"width": width, "height": height})
     page.route(lambda url: not url.startswith(("http://127.0.0.1:", "data:", "blob:", "file:")), answer_offline)
+    # From its first listener on, Playwright keeps the browser's own file dialogs away, but it does not wait until that
+    # holds: a listener that comes right before a key is pressed may be late, and headless Chromium cancels the dialog.
+    page.on("filechooser", lambda _: None)
     return page
 
 
