@@ -137,7 +137,7 @@ def broken(course, lab, chromium_window):
     played = [new_code_cell(EXPLORER.replace("CONTROL", control).replace("REACTION", to)) for control, to, _ in PLAYED]
     path = written(course, "broken", *played, new_code_cell(CLOSED), *[cell for cell, _, _ in BROKEN])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lab_page, "SLOW_SECONDS", 3)
+        patch.setattr(lab_page, "SLOW_SECONDS", 8)
         notebook = opened(chromium_window, lab, path)
     yield notebook
     close(notebook)
@@ -160,7 +160,7 @@ def test_a_control_is_used_and_its_answer_seen(broken, number):
     area = lab_page.explorers(broken.page)[number]
     (control,) = lab_page.controls(area)
     answers = PLAYED[number][2]
-    assert lab_page.operate(broken.page, area, control, seconds=10 if answers else 1) is answers
+    assert lab_page.operate(broken.page, area, control, seconds=lab_page.SLOW_SECONDS if answers else 1) is answers
 
 
 # --- what single lessons promise -------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_an_impossible_kernel_is_explained(course, lab, chromium_window):
     readout = area.locator(".widget-slider", has_text="dilation").locator(".widget-readout")
     readout.fill("4")
     readout.press("Enter")
-    area.get_by_text("the kernel spans").wait_for(timeout=10_000)
+    area.get_by_text("the kernel spans").wait_for()
     assert lab_page.picture(area) == ["hidden"]
     area.screenshot(path=SCREENSHOTS / "01_explorer_impossible.png")
     close(notebook)

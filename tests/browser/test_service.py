@@ -42,7 +42,7 @@ def page(chromium_window, served):
     page.on("console", lambda said: page.complaints.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.goto(served.address)
-    page.get_by_text("It knows 10 classes").wait_for(timeout=10_000)
+    page.get_by_text("It knows 10 classes").wait_for()
     yield page
     page.close()
 
@@ -58,7 +58,7 @@ def drop(page, content, name, kind):
 
 
 def answer(page):
-    page.locator("#result[aria-busy=false]").wait_for(timeout=10_000)
+    page.locator("#result[aria-busy=false]").wait_for()
     return page.locator("#answer").text_content()
 
 
@@ -135,14 +135,14 @@ def test_what_is_refused_is_said(page, content, name, kind, sentence):
     answer(page)
     drop(page, content, name, kind)
     alert = page.get_by_role("alert")
-    alert.wait_for(timeout=10_000)
+    alert.wait_for()
     assert alert.inner_text().startswith(f"{name}: ")
     assert sentence in alert.inner_text()
     assert not page.locator("#result").is_visible(), "the last answer is not this file's"
     if name == "letter.txt":
         photograph(page, "refused")
     drop(page, chelsea(), "chelsea.jpg", "image/jpeg")
-    page.locator("#result").wait_for(timeout=10_000)
+    page.locator("#result").wait_for()
     assert not alert.is_visible()
 
 
@@ -157,7 +157,7 @@ def test_the_network_says_when_it_is_not_sure(chromium_window, tmp_path):
         photograph(page, "not_sure")
         stop(running.process)
         drop(page, chelsea(), "chelsea.jpg", "image/jpeg")
-        page.get_by_text("Is it still running?").wait_for(timeout=10_000)
+        page.get_by_text("Is it still running?").wait_for()
         page.close()
 
 

@@ -32,7 +32,7 @@ def slides(request, folder, chromium_window):
     page, asked = new_page(chromium_window, width=1280, height=800), []
     page.on("request", lambda sent: asked.append(sent.url))
     page.goto(build_slides(request.param, folder).as_uri())
-    page.wait_for_function("() => window.Reveal && Reveal.isReady()", timeout=30_000)
+    page.wait_for_function("() => window.Reveal && Reveal.isReady()")
     yield SimpleNamespace(path=request.param, page=page, asked=asked)
     page.close()
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.tools.lab import PANEL, outputs
 
-SLOW_SECONDS = 15  # for a picture, a formula or a widget to arrive
+SLOW_SECONDS = 30  # for a picture, a formula or a widget to arrive
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CELLS = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell"
 IDLE = f"() => {PANEL}.sessionContext.session.kernel.status === 'idle'"
@@ -201,7 +201,7 @@ def words(area):
     return area.locator(".jupyter-widgets").first.inner_text()
 
 
-def operate(page, area, control, seconds=10):
+def operate(page, area, control, seconds=SLOW_SECONDS):
     """Use a control as a person would; return whether the picture, or the sentence, changes within so many seconds."""
     _, part, hand = control
     look = picture if hand is not upload or picture(area) else words  # a folder that is handed over gets a sentence
