@@ -1,8 +1,10 @@
 """Pictures of every kind are opened as upright RGB, and every fault of a folder gets its sentence."""
 
 import io
+import json
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from utils import folders
-from utils.folders import find_problems, list_pictures, open_picture
+from utils.folders import find_problems, list_pictures, open_picture, store_split
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
 
@@ -265,6 +267,62 @@ def test_other_files(sound):
 def test_a_file_beside_the_classes_that_is_no_picture_does_not_matter(sound):
     (sound / "README.md").write_text("where they come from")
     assert find_problems(sound) == []
+
+
+def test_a_file_in_a_folder_inside_a_class_is_named_with_it(sound):
+    save(sound / "cat" / "the grey one" / "1.png", Image.new("RGB", (1, 1)))
+    (sound / "cat" / "the grey one" / "2.jpg").write_text("<html>")
+    (sound / "cat" / "the grey one" / "3.txt").write_text("Chelsea")
+    (sound / "dog" / "a copy").mkdir()
+    (sound / "dog" / "a copy" / "4.png").write_bytes((sound / "cat" / "0.png").read_bytes())
+    assert [sentence.partition(".")[0] for sentence in find_problems(sound)] == [
+        "cat/the grey one/3",
+        "cat/the grey one/1",
+        "cat/the grey one/2",
+        "dog/a copy/4",
+    ]
+
+
+def test_what_a_system_hides_in_every_folder_is_not_mentioned(sound):
+    (sound / "cat" / ".DS_Store").write_bytes(b"Bud1")
+    assert find_problems(sound) == []
+    (sound / "cat" / "._0.png").write_bytes(b"Mac OS X")  # ImageFolder would take it for a picture
+    assert problem(sound).startswith("cat/._0.png: this is no picture")
+
+
+def test_a_relative_path_says_where_it_was_looked_for(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert problem(Path("pets")).startswith("pets: there is no such folder in notebooks, where this runs; make it")
+    with pytest.raises(ValueError, match="pets: there is no such folder in notebooks, where this runs; give"):
+        list_pictures("pets")
+
+
+# --- a split that stays ---
+
+DRAWN = {"cat/1.png": "training", "cat/2.png": "validation", "cat/3.png": "test"}
+GROUPS = {"cat/1.png": 0, "cat/2.png": 1, "cat/3.png": 2}
+
+
+def test_a_split_is_stored_and_drawn_anew_unless_it_is_kept(tmp_path):
+    file = tmp_path / "split.json"
+    assert store_split(file, DRAWN, GROUPS, keep=True) == DRAWN, "there is none to keep"
+    other = dict(zip(DRAWN, ("test", "training", "validation")))
+    assert store_split(file, other, GROUPS, keep=True) == DRAWN
+    assert store_split(file, other, GROUPS, keep=False) == other
+    assert json.loads(file.read_text(encoding="utf-8")) == other
+
+
+def test_a_kept_split_takes_in_what_is_new_and_lets_go_what_is_gone(tmp_path):
+    file = tmp_path / "split.json"
+    store_split(file, DRAWN, GROUPS, keep=False)
+    groups = {"cat/1.png": 5, "cat/3.png": 7, "cat/№ 4.png": 7, "dog/1.png": 8}
+    kept = store_split(file, dict.fromkeys(groups, "test"), groups, keep=True)
+    assert kept == {"cat/1.png": "training", "cat/3.png": "test", "cat/№ 4.png": "test", "dog/1.png": "training"}
+    assert json.loads(file.read_text(encoding="utf-8")) == kept
+    with pytest.raises(ValueError, match=r"cat/3\.png \(test\) and cat/1\.png \(training\) are in one group now"):
+        store_split(file, kept, dict.fromkeys(kept, 1), keep=True)
+    assert json.loads(file.read_text(encoding="utf-8")) == kept
 
 
 def test_broken_pictures(sound):

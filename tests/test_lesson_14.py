@@ -1,6 +1,8 @@
 """Lesson 14: the album and its faults, uploads, the hash, the split, the head as a layer, and anybody's own folder."""
 
+import html
 import io
+import json
 import re
 import zipfile
 
@@ -154,6 +156,23 @@ def test_a_bad_upload_gets_a_sentence_and_changes_nothing(tmp_path, content, wor
     assert inside(tmp_path) == ["up/cat/before.png"]
 
 
+def test_a_zip_file_is_taken_by_its_path_and_an_earlier_upload_is_named(tmp_path):
+    (tmp_path / "my pets.ZIP").write_bytes(zipped(["my pets/cat/1.png", "my pets/dog/2.png"]))
+    (tmp_path / "loose").mkdir()
+    assert upload_folder(tmp_path / "up", tmp_path / "loose").folder == tmp_path / "loose"
+    assert upload_folder(tmp_path / "up").sentence.value == ""
+    button = upload_folder(tmp_path / "up", str(tmp_path / "my pets.ZIP"))
+    assert button.folder == tmp_path / "up" / "my pets"
+    assert inside(button.folder) == ["cat/1.png", "dog/2.png"]
+    again = upload_folder(tmp_path / "up")
+    assert again.folder is None
+    assert html.escape(f"folder = Path({str(button.folder)!r})") in again.sentence.value
+    (tmp_path / "my pets.ZIP").write_bytes(b"text")
+    with pytest.raises(ValueError, match="no ZIP file"):
+        upload_folder(tmp_path / "up", tmp_path / "my pets.ZIP")
+    assert inside(button.folder) == ["cat/1.png", "dog/2.png"]
+
+
 def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(uploads, "MOST_BYTES", 100_000)
     with pytest.raises(ValueError, match="larger than"):
@@ -222,7 +241,7 @@ def test_three_groups_a_class_are_enough_and_two_are_not(lesson):
     labels, groups = np.repeat([0, 1], 9), np.repeat(np.arange(6), 3)
     parts = lesson["grouped_split"](labels, groups, 2)
     assert [len(part) for part in parts] == [6, 6, 6]
-    with pytest.raises(ValueError, match=r"of 2 things or moments, and needs three: .*`threshold`, raise 0\.9"):
+    with pytest.raises(ValueError, match=r"of 2 things or moments, and needs three: .*`threshold`, raise `alike`"):
         lesson["grouped_split"](labels, np.minimum(groups, 4), 2)
     with pytest.raises(ValueError, match="pictures of 0 things"):
         lesson["grouped_split"](labels, groups, 3)
@@ -286,7 +305,7 @@ def run_lesson(folder, monkeypatch, runs, until=None, strangers=()):
     space = {"__name__": "lesson"}
     for _, cell in code_cells(read(LESSON)):
         source = text(cell["source"]).replace("folder = None", f"folder = {str(folder)!r}").replace("224", "64")
-        source = source.replace("strangers = 8, []", f"strangers = 8, {list(strangers)!r}")
+        source = source.replace("strangers, first = 8, []", f"strangers, first = 8, {list(strangers)!r}")
         exec(compile(source.replace("EPOCHS, LR = 10, 2, 4", "EPOCHS, LR = 10, 1, 1"), "a cell", "exec"), space)
         plt.close("all")
         if until and until in text(cell["source"]):
@@ -303,13 +322,21 @@ def test_every_cell_works_on_another_folder(tmp_path, monkeypatch, capsys):
             place.mkdir(parents=True)
             for number in range(2):
                 picture = album.view(scene, rng, (0.9, 1))
+                if number == 0:  # transparent in a corner, which the lesson takes and the service refuses
+                    alpha = Image.new("L", picture.size, 255)
+                    alpha.putpixel((0, 0), 0)
+                    picture.putalpha(alpha)
                 picture.save(place / f"{number} (1).{('png', 'jpg')[number]}")
     space = run_lesson(tmp_path / "my pictures", monkeypatch, tmp_path / "runs")
     assert space["classes"] == ["crème brûlée", "two words"]
+    stored = json.loads((tmp_path / "runs" / "split_of_my pictures.json").read_text(encoding="utf-8"))
+    assert [name for name, part in stored.items() if part == "test"] == [space["names"][i] for i in space["test"]]
     assert len(space["test"]) + len(space["validation"]) + len(space["train"]) == len(space["kept"])
     assert (tmp_path / "runs" / "shipped_own" / "model.onnx").is_file()
     assert "crème brûlée" in space["card"]
-    assert "my own pictures" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "my own pictures" in out
+    assert re.search(r"→ refused: This picture is transparent in places: put it on a background\.\n", out)
 
 
 def test_one_background_in_all_classes_stops_the_lesson_with_a_sentence(tmp_path, monkeypatch, capsys):
@@ -349,8 +376,13 @@ def test_a_folder_without_series_is_told_that_the_checks_prove_nothing(tmp_path,
             Image.fromarray(drawn.draw(name, 80, rng)).save(tmp_path / "pets" / name / f"{number}.png")
     run_lesson(tmp_path / "pets", monkeypatch, tmp_path / "runs", until="at random")
     out = capsys.readouterr().out
-    assert "NO FOLDER OF A SERIES" in out
+    assert "NO FOLDER OF A SERIES FOR 100% OF THE PICTURES" in out
     assert "nan" not in out
+    (tmp_path / "pets" / "cat" / "the same").mkdir()
+    for number in range(2):  # one folder of a series does not silence it
+        (tmp_path / "pets" / "cat" / f"{number}.png").rename(tmp_path / "pets" / "cat" / "the same" / f"{number}.png")
+    run_lesson(tmp_path / "pets", monkeypatch, tmp_path / "runs", until="at random")
+    assert "NO FOLDER OF A SERIES FOR 88% OF THE PICTURES" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["an empty folder", "one class", "one picture a class", "texts"])

@@ -8,6 +8,7 @@ list_pictures lists what can be used all the same.
 
 import hashlib
 import io
+import json
 import warnings
 from pathlib import Path
 
@@ -72,7 +73,9 @@ def find_problems(folder):
     """
     folder = Path(folder)
     if not folder.is_dir():
-        return [f"{folder.name}: there is no such folder; make it, with a folder inside it for each class."]
+        return [
+            f"{folder.name}: there is no such folder{_looked_in(folder)}; make it, with a folder for each class in it."
+        ]
     problems = [
         f"{path.name} lies beside the class folders, where it is not seen: move it into its class."
         for path in sorted(folder.iterdir())
@@ -106,7 +109,8 @@ def list_pictures(folder, fewest=3):
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{folder.name}: there is no such folder; give the path of one with a folder for each class")
+        missing = f"{folder.name}: there is no such folder{_looked_in(folder)}"
+        raise ValueError(f"{missing}; give the path of one with a folder for each class")
     classes = _class_folders(folder)
     if not classes:
         raise ValueError(f"{folder.name} has no folders in it: make one for each class, and put its pictures into it")
@@ -121,6 +125,35 @@ def list_pictures(folder, fewest=3):
         )
     labels = [label for label, paths in enumerate(found) for _ in paths]
     return [path for paths in found for path in paths], labels, [place.name for place in classes]
+
+
+def store_split(file, drawn, groups, keep):
+    """Return a split {picture's name: its part}, and store it as JSON in `file`.
+
+    drawn: the split that was drawn. groups: {name: its group}, for all names of `drawn`. keep: whether a split that was
+    stored earlier stays: each picture keeps its part, a new one goes to where its group is, or into "training", and
+    one that is gone is left out. Raises ValueError where a group would then be in two parts.
+    """
+    file, split = Path(file), drawn
+    if keep and file.is_file():
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        split = {name: part for name, part in stored.items() if name in drawn}
+        part_of, first = {}, {}
+        for name, part in split.items():
+            other = first.setdefault(groups[name], name)
+            if part_of.setdefault(groups[name], part) != part:
+                raise ValueError(
+                    f"{name} ({part}) and {other} ({part_of[groups[name]]}) are in one group now, and the stored split "
+                    "has parted them: look at both, and at what links them. Before any test another split can be drawn"
+                )
+        split |= {name: part_of.get(groups[name], "training") for name in drawn if name not in split}
+    file.write_text(json.dumps(split, indent=1, ensure_ascii=False), encoding="utf-8")
+    return split
+
+
+def _looked_in(folder):
+    """Return where a relative path leads to, in words: a notebook's own folder is not where people expect it."""
+    return "" if folder.is_absolute() else f" in {Path.cwd().name}, where this runs"
 
 
 def is_picture(path):
@@ -157,31 +190,30 @@ def _is_usable(path):
 
 
 def _check_class(place, folder, owners):
-    """Return the problems of one class's folder; `owners` is {checksum of a file: (class, its path)}, and grows."""
+    """Return the problems of one class's folder; `owners` is {checksum of a file: (its class, its name)}, and grows."""
     files = _files(place, folder)
     links = sorted(path for path in place.rglob("*") if leads_out(path, folder))
     pictures = [path for path in files if is_picture(path)]
+    names = {path: path.relative_to(folder).as_posix() for path in [*files, *links]}
     problems = [
-        f"{place.name}/{path.name} is skipped, since its name does not end as a picture's does: convert or remove it."
+        f"{names[path]} is skipped, since its name does not end as a picture's does: convert or remove it."
         for path in files
-        if not is_picture(path)
+        if not is_picture(path) and not path.name.startswith(".")  # such as macOS's .DS_Store
     ]
-    problems += [f"{place.name}/{path.name} {LEADS_OUT}" for path in links]
+    problems += [f"{names[path]} {LEADS_OUT}" for path in links]
     if not pictures:
         problems.append(f"{place.name} holds no picture: add some, or remove the folder.")
     for path in pictures:
         try:
             width, height = open_picture(path).size
         except ValueError as error:
-            problems.append(f"{place.name}/{error}.")
+            problems.append(f"{names[path].removesuffix(path.name)}{error}.")
             continue
         if min(width, height) < SMALLEST:
-            problems.append(
-                f"{place.name}/{path.name} has {width} × {height} pixels, too few to show anything: remove it."
-            )
-        owner, first = owners.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), (place.name, path.name))
-        if owner != place.name:
-            problems.append(f"{place.name}/{path.name} is the same picture as {owner}/{first}: keep it in one class.")
+            problems.append(f"{names[path]} has {width} × {height} pixels, too few to show anything: remove it.")
+        owner, first = owners.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), (place, names[path]))
+        if owner != place:
+            problems.append(f"{names[path]} is the same picture as {first}: keep it in one class.")
     return problems
 
 

@@ -270,6 +270,18 @@ def show_rows(rows, names, panel_size=0.8):
     return axes
 
 
+def show_pairs(images, pairs, names, heads, panel_size=1.2):
+    """Show pairs [(i, j), …] of images (N, C, H, W), one below the other. Returns the axes, or None without one.
+
+    names: one for each of the N images. heads: one for each pair, what stands above it.
+    """
+    if not pairs:
+        return None
+    above, below = zip(*pairs)
+    titles = [f"{head}\n{names[i]}" for head, i in zip(heads, above)] + [names[j] for j in below]
+    return show_images(images[[*above, *below]], titles, columns=len(pairs), panel_size=panel_size)
+
+
 def show_maps(images, maps, panel_size=1.4):
     """Show images (N, C, H, W) in a row, and below them a row for each {name: maps (N, H, W)}. Returns the axes.
 

@@ -14,16 +14,17 @@ CHUNK = 1 << 20
 
 
 def unpack(content, folder):
-    """Unpack the pictures of a ZIP file, given as bytes, into `folder`, which is replaced; return the classes' folder.
+    """Unpack the pictures of a ZIP file, given as bytes or a path, into `folder`; return the classes' folder.
 
-    That is the folder itself or, where the ZIP holds a single folder with the classes in it, that one. Hidden files and
-    whatever is no picture by its name are left out. Raises ValueError, in a sentence, where the file is no ZIP, is
-    damaged or locked, holds no picture in a folder, wants to write elsewhere, or is too large when unpacked.
+    `folder` is replaced. The classes' folder is that or, where the ZIP holds a single folder with the classes in it,
+    the one inside. Hidden files and whatever is no picture by its name are left out. Raises ValueError, in a sentence,
+    where the file is no ZIP, is damaged or locked, holds no picture in a folder, wants to write elsewhere, or is too
+    large when unpacked.
     """
     folder = Path(folder)
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        with zipfile.ZipFile(io.BytesIO(content) if isinstance(content, bytes) else content) as archive:
             entries = _wanted(archive)
             part.mkdir(parents=True)
             _write(archive, entries, part)
@@ -35,9 +36,14 @@ def unpack(content, folder):
         raise ValueError("this ZIP file is locked with a password: make one without") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    inside = list(folder.iterdir())
+    return classes_in(folder)
+
+
+def classes_in(folder):
+    """Return the folder of the classes: `folder` itself or, where it holds nothing but one with folders in it, that."""
+    inside = list(Path(folder).iterdir())
     nested = len(inside) == 1 and inside[0].is_dir() and any(path.is_dir() for path in inside[0].iterdir())
-    return inside[0] if nested else folder
+    return inside[0] if nested else Path(folder)
 
 
 def _wanted(archive):

@@ -116,6 +116,7 @@ check_series_by_time = FunctionExercise(
         (torch.tensor([50.0, 10.0, 40.0, 30.0, 20.0, 0.0]), 10.0),
         (torch.tensor([9.0, 1.0, 30.0, 7.0, 3.0, 32.0, 5.0]), 3.0),
         (torch.tensor([1000.0, 1500.0, 1005.0, 2000.0, 1003.0]), 60.0),
+        (1.78e9 + torch.tensor([41.0, 390.0, 0.0, 333.0, 470.0, 100.0]).double(), 60.0),  # as a camera notes them
     ],
     mistakes=[
         (in_given_order, "the times are taken in the order in which they come: a folder need not be sorted by time."),
@@ -160,6 +161,11 @@ check_series_by_time = FunctionExercise(
         (
             lambda seconds, gap: (seconds.sort().values.diff() > gap).long().cumsum(0),
             "one number is missing: N pictures have N − 1 pauses, so a 0 for the first picture stands before them.",
+        ),
+        (
+            lambda seconds, gap: series_one_by_one(seconds.float(), gap),
+            "the times have become float32, which knows numbers as large as a camera's times only to 128 seconds: keep "
+            "them as they are given, in float64.",
         ),
     ],
 )
