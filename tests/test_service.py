@@ -119,6 +119,7 @@ def test_health_and_page(client):
         "status": "ok",
         "classes": CLASSES,
         "source": "nothing: its weights are random",
+        "card": "# A test",
     }
     page = client.get("/")
     assert page.headers["content-type"].startswith("text/html")

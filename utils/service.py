@@ -19,7 +19,7 @@ options.intra_op_num_threads = 1  # one core for a request: two at a time do not
 network = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
 app, seats, cores = FastAPI(openapi_url=None), asyncio.Semaphore(64), asyncio.Semaphore(2)  # may wait, may compute
 app.get("/")(lambda: Response((page / "service_page.html").read_bytes(), media_type="text/html"))
-app.get("/health")(lambda: {"status": "ok", "classes": about["classes"], "source": about["source"]})
+app.get("/health")(lambda: {"status": "ok", **{name: about[name] for name in ("classes", "source", "card")}})
 
 
 def refuse(wrong, status, sentence):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -117,6 +118,23 @@ def test_a_picture_is_chosen_with_the_keyboard(page, tmp_path):
     chooser.value.set_files(tmp_path / "my cat.png")
     assert answer(page) in CLASSES
     assert page.locator("#picture").get_attribute("alt") == "Your picture, my cat.png"
+
+
+def test_the_model_card_is_a_click_away_and_no_code(page, tmp_path):
+    card = page.locator("#card")
+    assert not card.locator("pre").is_visible()
+    card.locator("summary").click()
+    assert card.locator("pre").inner_text() == "# A test"
+    photograph(page, "card")
+    write_classifier(tmp_path)
+    about = json.loads((tmp_path / "classifier.json").read_text(encoding="utf-8"))
+    for written, shown in (("<b>bold</b>", True), ("", False)):
+        (tmp_path / "classifier.json").write_text(json.dumps(about | {"card": written}), encoding="utf-8")
+        with service(tmp_path) as running:
+            page.goto(running.address)
+            page.get_by_text("It knows 10 classes").wait_for()
+            assert card.is_visible() is shown
+            assert card.locator("pre").text_content() == written
 
 
 @pytest.mark.parametrize(
