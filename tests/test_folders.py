@@ -293,8 +293,10 @@ def test_what_a_system_hides_in_every_folder_is_not_mentioned(sound):
 def test_a_relative_path_says_where_it_was_looked_for(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
-    assert problem(Path("pets")).startswith("pets: there is no such folder in notebooks, where this runs; make it")
-    with pytest.raises(ValueError, match="pets: there is no such folder in notebooks, where this runs; give"):
+    assert problem(Path("pets")).startswith(
+        "pets: there is no such folder, seen from notebooks, where this runs; make it"
+    )
+    with pytest.raises(ValueError, match="pets: there is no such folder, seen from notebooks, where this runs; give"):
         list_pictures("pets")
 
 
@@ -323,6 +325,18 @@ def test_a_kept_split_takes_in_what_is_new_and_lets_go_what_is_gone(tmp_path):
     with pytest.raises(ValueError, match=r"cat/3\.png \(test\) and cat/1\.png \(training\) are in one group now"):
         store_split(file, kept, dict.fromkeys(kept, 1), keep=True)
     assert json.loads(file.read_text(encoding="utf-8")) == kept
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("{", "is damaged"), ('{"mug/1.png": "test"}', "of another folder")],
+    ids=["cut off", "other"],
+)
+def test_a_stored_split_that_cannot_be_kept_is_said_and_left(tmp_path, content, words):
+    (tmp_path / "split.json").write_text(content)
+    with pytest.raises(ValueError, match=rf"split\.json .*{words}"):
+        store_split(tmp_path / "split.json", DRAWN, GROUPS, keep=True)
+    assert (tmp_path / "split.json").read_text() == content
 
 
 def test_broken_pictures(sound):

@@ -296,7 +296,7 @@ def test_the_stored_choice_follows_the_rule(shown):
 # --- anybody's own folder ---
 
 
-def run_lesson(folder, monkeypatch, runs, until=None, strangers=()):
+def run_lesson(folder, monkeypatch, runs, until=None, strangers=(), keep_split=False):
     """Run the lesson's cells, set-up and all, on a folder of one's own, at 64 × 64 pixels; return what they define."""
     monkeypatch.chdir(LESSON.parent)
     monkeypatch.setenv("COURSE_RUNS", str(runs))
@@ -306,6 +306,7 @@ def run_lesson(folder, monkeypatch, runs, until=None, strangers=()):
     for _, cell in code_cells(read(LESSON)):
         source = text(cell["source"]).replace("folder = None", f"folder = {str(folder)!r}").replace("224", "64")
         source = source.replace("strangers, first = 8, []", f"strangers, first = 8, {list(strangers)!r}")
+        source = source.replace("keep_split = False", f"keep_split = {keep_split}")
         exec(compile(source.replace("EPOCHS, LR = 10, 2, 4", "EPOCHS, LR = 10, 1, 1"), "a cell", "exec"), space)
         plt.close("all")
         if until and until in text(cell["source"]):
@@ -374,15 +375,18 @@ def test_a_folder_without_series_is_told_that_the_checks_prove_nothing(tmp_path,
         (tmp_path / "pets" / name).mkdir(parents=True)
         for number in range(8):
             Image.fromarray(drawn.draw(name, 80, rng)).save(tmp_path / "pets" / name / f"{number}.png")
-    run_lesson(tmp_path / "pets", monkeypatch, tmp_path / "runs", until="at random")
+    before = run_lesson(tmp_path / "pets", monkeypatch, tmp_path / "runs", until="at random")["part_of"]
     out = capsys.readouterr().out
     assert "NO FOLDER OF A SERIES FOR 100% OF THE PICTURES" in out
     assert "nan" not in out
-    (tmp_path / "pets" / "cat" / "the same").mkdir()
-    for number in range(2):  # one folder of a series does not silence it
-        (tmp_path / "pets" / "cat" / f"{number}.png").rename(tmp_path / "pets" / "cat" / "the same" / f"{number}.png")
-    run_lesson(tmp_path / "pets", monkeypatch, tmp_path / "runs", until="at random")
+    (tmp_path / "pets" / "cat" / "the same").mkdir()  # one folder of a series does not silence it
+    moved = [name for name, part in before.items() if part == "training" and name.startswith("cat")][:2]
+    for name in moved:
+        (tmp_path / "pets" / name).rename(tmp_path / "pets" / "cat" / "the same" / name.removeprefix("cat/"))
+    kept = run_lesson(tmp_path / "pets", monkeypatch, tmp_path / "runs", until="at random", keep_split=True)["part_of"]
     assert "NO FOLDER OF A SERIES FOR 88% OF THE PICTURES" in capsys.readouterr().out
+    new = {name.replace("cat/", "cat/the same/"): "training" for name in moved}
+    assert kept == {name: part for name, part in before.items() if name not in moved} | new
 
 
 @pytest.mark.parametrize("kind", ["an empty folder", "one class", "one picture a class", "texts"])

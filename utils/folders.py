@@ -3,7 +3,7 @@
 Pictures from phones, scanners and the web come rotated, transparent, in 256 colours, in CMYK or in 16 bits. For
 `torchvision.datasets.ImageFolder`, open_picture is the loader: it returns every one of them as an upright RGB image
 of 8 bits. find_problems says, in a sentence for each problem, what is wrong with a folder and what to do;
-list_pictures lists what can be used all the same.
+list_pictures lists what can be used all the same, and store_split keeps its split from one day to the next.
 """
 
 import hashlib
@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from utils.fetch import atomic_write
 
 LARGEST = 100_000_000  # pixels of one picture; more would fill the memory
 SMALLEST = 16  # pixels along the shorter side: less shows nothing that can be learned
@@ -73,9 +75,7 @@ def find_problems(folder):
     """
     folder = Path(folder)
     if not folder.is_dir():
-        return [
-            f"{folder.name}: there is no such folder{_looked_in(folder)}; make it, with a folder for each class in it."
-        ]
+        return [f"{_missing(folder)}; make it, with a folder for each class in it."]
     problems = [
         f"{path.name} lies beside the class folders, where it is not seen: move it into its class."
         for path in sorted(folder.iterdir())
@@ -109,8 +109,7 @@ def list_pictures(folder, fewest=3):
     """
     folder = Path(folder)
     if not folder.is_dir():
-        missing = f"{folder.name}: there is no such folder{_looked_in(folder)}"
-        raise ValueError(f"{missing}; give the path of one with a folder for each class")
+        raise ValueError(f"{_missing(folder)}; give the path of one with a folder for each class")
     classes = _class_folders(folder)
     if not classes:
         raise ValueError(f"{folder.name} has no folders in it: make one for each class, and put its pictures into it")
@@ -132,12 +131,18 @@ def store_split(file, drawn, groups, keep):
 
     drawn: the split that was drawn. groups: {name: its group}, for all names of `drawn`. keep: whether a split that was
     stored earlier stays: each picture keeps its part, a new one goes to where its group is, or into "training", and
-    one that is gone is left out. Raises ValueError where a group would then be in two parts.
+    one that is gone is left out. Raises ValueError where a group would then be in two parts, and where the file is
+    damaged or holds none of these pictures; it is left as it is then.
     """
     file, split = Path(file), drawn
     if keep and file.is_file():
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            stored = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{file.name} is damaged: put a copy of it in its place, or draw another split") from error
         split = {name: part for name, part in stored.items() if name in drawn}
+        if not split:
+            raise ValueError(f"{file.name} holds none of these pictures: is it of another folder with the same name?")
         part_of, first = {}, {}
         for name, part in split.items():
             other = first.setdefault(groups[name], name)
@@ -147,13 +152,16 @@ def store_split(file, drawn, groups, keep):
                     "has parted them: look at both, and at what links them. Before any test another split can be drawn"
                 )
         split |= {name: part_of.get(groups[name], "training") for name in drawn if name not in split}
-    file.write_text(json.dumps(split, indent=1, ensure_ascii=False), encoding="utf-8")
+    with atomic_write(file) as whole:
+        whole.write(json.dumps(split, indent=1, ensure_ascii=False).encode())
     return split
 
 
-def _looked_in(folder):
-    """Return where a relative path leads to, in words: a notebook's own folder is not where people expect it."""
-    return "" if folder.is_absolute() else f" in {Path.cwd().name}, where this runs"
+def _missing(folder):
+    """Say that a folder is not there, and from where a relative path was followed: people expect another place."""
+    if folder.is_absolute():
+        return f"{folder.name}: there is no such folder"
+    return f"{folder.as_posix()}: there is no such folder, seen from {Path.cwd().name}, where this runs"
 
 
 def is_picture(path):
